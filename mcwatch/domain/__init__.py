@@ -1,0 +1,1 @@
+"""Values and pure rules: no I/O, no clock, no randomness. Everything else stands on this floor."""

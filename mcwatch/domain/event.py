@@ -1,0 +1,215 @@
+"""What mcwatch emits: the event, its kinds and its ids (contract, section 6).
+
+Ids hash length-prefixed parts, so that no two different inputs have the same bytes: each part is its length in
+characters, a colon and the text; a missing part is a single ``-``.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from mcwatch.domain.record import Address, Record
+
+SCHEMA = "mcwatch.event/1"
+FINDER = "message_finder"
+QUEUE = "processing_queue"
+
+
+class EventKind(StrEnum):
+    """The five things that can happen to a message, as far as the API shows."""
+
+    SEEN = "message.seen"
+    CHANGED = "message.changed"
+    QUEUE_ENTERED = "queue.entered"
+    QUEUE_CHANGED = "queue.changed"
+    QUEUE_LEFT = "queue.left"
+
+
+class Message(msgspec.Struct, omit_defaults=True, gc=False):
+    """The mail an event speaks of. What the API did not say is left out; ``id`` is null for a row without one."""
+
+    id: str | None
+    key: str
+    status: str | None = None
+    info: str | None = None
+    subject: str | None = None
+    route: str | None = None
+    from_envelope: Address | None = None
+    from_header: Address | None = None
+    to: list[Address] | None = None
+    sender_ip: str | None = None
+    attachments: bool | None = None
+    received_at: datetime | None = None
+    sent_at: datetime | None = None
+    spam_score: int | float | None = None
+    detection_level: str | None = None
+    size: int | None = None
+    attempts: int | None = None
+    created_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    locked_until: datetime | None = None
+    priority: str | None = None
+    extra: dict[str, Any] = msgspec.field(default_factory=lambda: dict[str, Any]())
+
+
+class Stay(msgspec.Struct, gc=False):
+    """How long a message has been in a processing queue; ``visit`` counts its earlier stays."""
+
+    type: str
+    first_seen_at: datetime | str
+    last_seen_at: datetime | str
+    dwell_secs: float
+    polls: int
+    visit: int
+
+
+class Event(msgspec.Struct, gc=False):
+    """One event as it is encoded; times given as text are RFC 3339 already."""
+
+    schema: str
+    event_id: str
+    kind: EventKind
+    account: str
+    source: str
+    occurred_at: datetime | str
+    observed_at: str
+    message: Message
+    previous: dict[str, Any] | None
+    queue: Stay | None
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
+
+
+def encode_lines(events: Iterable[Event]) -> bytes:
+    """Return the events as native JSON, one line each, every line ended by LF."""
+    return _ENCODER.encode_lines(list(events))
+
+
+def timestamp(at: datetime) -> str:
+    """Return an aware time as RFC 3339 in UTC with milliseconds."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+
+
+def _part(value: str | None) -> str:
+    return "-" if value is None else f"{len(value)}:{value}"
+
+
+def _addresses(to: list[Address] | None) -> str:
+    if to is None:
+        return "-"
+    parts = sorted((entry.address or "").lower() for entry in to)
+    return f"{len(parts)}[" + "".join(map(_part, parts))
+
+
+def _sender(record: Record) -> str | None:
+    sender = record.from_envelope
+    return sender.address.lower() if sender is not None and sender.address is not None else None
+
+
+def _seconds(at: datetime | None) -> str:
+    return "-" if at is None else f"@{int(at.timestamp())}"
+
+
+def _traits(record: Record) -> str:
+    at = record.received_at or record.created_at
+    return (
+        f"{_part(_sender(record))}{_addresses(record.to)}{_part(record.subject)}"
+        f"{_seconds(at)}{_part(record.sender_ip)}"
+    )
+
+
+def message_key(record: Record) -> str:
+    """Return the key that links the states of one mail: 32 hex digits.
+
+    Hash of envelope sender, sorted recipients, subject, received (created) time, IP and route; addresses in lower case
+    (reference notes, section K). Identical mails of one second share it, so it classifies and never suppresses.
+    """
+    text = f"{_traits(record)}{_part(record.route)}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def identity(record: Record) -> str:
+    """Return the hashed part that names the row: its Mimecast id, or what else identifies a row without one."""
+    return _part(record.id) if record.id is not None else "?" + _traits(record)
+
+
+def prefix(account: str, source: str) -> str:
+    """Return the part of every fingerprint of a feed that never changes."""
+    return _part(account) + _part(source)
+
+
+def finder_state(record: Record) -> str:
+    """Return the state of a finder row: what makes it another event (contract, section 2)."""
+    return _part(record.status) + _part(record.info)
+
+
+def queue_state(queue: str, record: Record) -> str:
+    """Return the state of a queue entry."""
+    attempts = "-" if record.attempts is None else _part(str(record.attempts))
+    return f"{_part(queue)}{attempts}{_part(record.info)}{_seconds(record.locked_until)}"
+
+
+LEFT_STATE = _part("left")
+
+
+def fingerprint(feed: str, row: str, state: str, visit: int = 0) -> bytes:
+    """Return the 16 bytes that say "this event is known"; their hex form is the ``event_id``."""
+    return hashlib.sha256(f"{feed}{row}{state}{visit}".encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def finder_fingerprints(feed: str, rows: Iterable[Record]) -> list[bytes]:
+    """Return the fingerprint of each finder row; the same as :func:`fingerprint`, written out for speed.
+
+    This runs for every row of every poll, known or not, and is the larger part of what a repeated row costs.
+    """
+    digest: Callable[[bytes], Any] = hashlib.sha256
+    found = []
+    for row in rows:
+        name, status, info = row.id, row.status, row.info
+        if name is None or status is None or info is None:
+            found.append(fingerprint(feed, identity(row), finder_state(row)))
+        else:
+            text = f"{feed}{len(name)}:{name}{len(status)}:{status}{len(info)}:{info}0"
+            found.append(digest(text.encode("utf-8", "surrogatepass")).digest()[:16])
+    return found
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return at if at is None or at.tzinfo is UTC else at.astimezone(UTC)
+
+
+def _plain(entry: Address | None) -> Address | None:
+    return None if entry is None else Address(entry.address, entry.name or None)
+
+
+def message_of(row: Record, key: str) -> Message:
+    """Return the row as an event shows it: our names, UTC, empty display names left out."""
+    return Message(
+        row.id,
+        key,
+        row.status,
+        row.info,
+        row.subject,
+        row.route,
+        _plain(row.from_envelope),
+        _plain(row.from_header),
+        None if row.to is None else [Address(entry.address, entry.name or None) for entry in row.to],
+        row.sender_ip,
+        row.attachments,
+        _utc(row.received_at),
+        _utc(row.sent_at),
+        row.spam_score,
+        row.detection_level,
+        row.size,
+        row.attempts,
+        _utc(row.created_at),
+        _utc(row.next_attempt_at),
+        _utc(row.locked_until),
+        row.priority,
+        {} if row.extra is msgspec.UNSET else row.extra,
+    )

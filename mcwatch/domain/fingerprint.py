@@ -1,0 +1,34 @@
+"""Where a fingerprint is kept: in the second its row speaks of, beside the others of that second."""
+
+from collections.abc import Iterable, Sequence
+
+from mcwatch.domain.record import Record
+
+MARK_BYTES = 16
+TIMELESS = 2**33
+"""Seconds from here on are no time at all: rows that name none are spread over 65,536 places by their fingerprint."""
+
+
+def timeless(mark: bytes) -> int:
+    """Return the place of a fingerprint whose row names no time."""
+    return TIMELESS + int.from_bytes(mark[:2])
+
+
+def second_of(row: Record, mark: bytes) -> int:
+    """Return the second (since 1970, UTC) that a row's fingerprint is kept in."""
+    at = row.received_at or row.created_at
+    if at is None:
+        return timeless(mark)
+    second = int(at.timestamp())
+    return second if 0 <= second < TIMELESS else timeless(mark)
+
+
+def seconds_of(rows: Sequence[Record], marks: Sequence[bytes]) -> set[int]:
+    """Return the seconds that a page of rows touches."""
+    return {second_of(row, mark) for row, mark in zip(rows, marks, strict=True)}
+
+
+def join_marks(stored: Iterable[bytes]) -> set[bytes]:
+    """Return the fingerprints of several seconds as one set."""
+    joined = b"".join(stored)
+    return {joined[at : at + MARK_BYTES] for at in range(0, len(joined), MARK_BYTES)}

@@ -1,0 +1,107 @@
+"""What passes between the store and the delivering half: rows out, settlements back, figures for whoever asks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mcwatch.domain.errors import FailureReason
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One page of events of one account. ``lines`` is native JSON, each event ended by LF; None when not asked for."""
+
+    first_offset: int
+    count: int
+    lines: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An event that becomes a dead letter."""
+
+    account_id: int
+    event_id: str
+    reason: FailureReason
+    detail: str
+    native: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one account's position moves, and what became of the events it passes.
+
+    ``position`` is the new one; the events passed are delivered + not_selected + those in the settlement's
+    ``rejected`` for this account.
+    """
+
+    account_id: int
+    position: int
+    delivered: int
+    not_selected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The outcome of a batch for one destination; applied in one transaction."""
+
+    destination: str
+    progress: Sequence[Progress]
+    rejected: Sequence[Rejected] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A dead letter as it is listed. ``destination`` is empty for a row that could not be decoded."""
+
+    id: int
+    account: str
+    destination: str
+    event_id: str
+    reason: str
+    detail: str
+    at: datetime
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFigures:
+    """Stored counters of one source."""
+
+    account: str
+    source: str
+    received: int
+    new: int
+    duplicate: int
+    undecodable: int
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationFigures:
+    """Stored counters of one destination: offered = delivered + dead-lettered + not_selected + skipped + waiting."""
+
+    name: str
+    offered: int
+    delivered: int
+    dead_lettered: dict[str, int]
+    not_selected: int
+    skipped: int
+    waiting: int
+    oldest_waiting_at: datetime | None
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSnapshot:
+    """All stored figures as of one moment; sizes in bytes.
+
+    ``outbox_bytes`` counts what some destination has not received yet, ``outbox_limit_bytes`` is ``max_backlog``.
+    ``undecodable_letters`` holds the kept undecodable rows per account.
+    """
+
+    feeds: list[FeedFigures] = field(default_factory=list)
+    destinations: list[DestinationFigures] = field(default_factory=list)
+    undecodable_letters: dict[str, int] = field(default_factory=dict)
+    outbox_bytes: int = 0
+    outbox_limit_bytes: int = 0
+    store_bytes: int = 0

@@ -1,0 +1,54 @@
+"""The decoded API rows of both feeds under one set of names.
+
+The two feeds spell the same things differently (``fromHdr`` and ``fromHeader``, ``senderIP`` and ``remoteIp``; reference
+notes F and G). Each source subclasses :class:`Record` with its own wire names, so that one typed decode yields these
+attributes; whatever does not fit goes through :func:`mcwatch.sources.lenient.read_row` into the same shape.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+AwareTime = Annotated[datetime, Meta(tz=True)]
+
+
+class Address(Struct, frozen=True, omit_defaults=True, gc=False):
+    """A mail address as an event shows it; ``name`` is the display name, None when missing or empty."""
+
+    address: str | None
+    name: str | None = None
+
+
+class Record(Struct, gc=False, kw_only=True):
+    """One row of either feed. None means that the row did not say; times are aware."""
+
+    id: str | None = None
+    status: str | None = None
+    info: str | None = None
+    subject: str | None = None
+    route: str | None = None
+    from_envelope: Address | None = None
+    from_header: Address | None = None
+    to: list[Address] | None = None
+    sender_ip: str | None = None
+    attachments: bool | None = None
+    received_at: AwareTime | None = None
+    sent_at: AwareTime | None = None
+    spam_score: int | float | None = None
+    detection_level: str | None = None
+    size: int | None = None
+    attempts: int | None = None
+    created_at: AwareTime | None = None
+    next_attempt_at: AwareTime | None = None
+    locked_until: AwareTime | None = None
+    priority: str | None = None
+    extra: dict[str, Any] | UnsetType = UNSET
+    """Fields that the typed decode does not know, under the API's own names; filled by the lenient path only."""
+
+
+class Unreadable(Struct, frozen=True, gc=False):
+    """A row that could not be decoded: its bytes as they came, and why."""
+
+    raw: bytes
+    problem: str

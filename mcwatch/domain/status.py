@@ -1,0 +1,118 @@
+"""What a running daemon says of itself: the one report behind ``/status``, the status page and ``mcwatch status``.
+
+Encoded as JSON under these names. Times are RFC 3339 in UTC, durations seconds, sizes bytes. ``up`` is null where
+nothing has been tried yet; figures nobody knows yet are null. ``reason`` and ``remedy`` are empty while all is well.
+Nothing here quotes mail, a receiver or a secret.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+
+class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The store. ``state`` is ``ok``, ``full``, ``unavailable`` or ``corrupt``; ``paused`` says why polling rests."""
+
+    state: str = "ok"
+    reason: str = ""
+    remedy: str = ""
+    bytes: int = 0
+    backlog_bytes: int = 0
+    backlog_limit_bytes: int = 0
+    paused: list[str] = []
+
+
+class QuotaStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the API last said of a request budget; ``endpoint`` is ``*`` where one budget serves the whole account."""
+
+    endpoint: str
+    limit: int | None = None
+    remaining: int | None = None
+    waiting_secs: float = 0.0
+
+
+class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One processing queue at its last complete snapshot."""
+
+    type: str
+    depth: int | None = None
+    oldest_secs: float | None = None
+
+
+class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One feed of an account. ``lag_secs`` is the age of the oldest moment not covered (finder only)."""
+
+    name: str
+    up: bool | None = None
+    since: datetime | None = None
+    reason: str = ""
+    remedy: str = ""
+    last_success_at: datetime | None = None
+    last_error: str = ""
+    last_error_at: datetime | None = None
+    lag_secs: float | None = None
+    covered_until: datetime | None = None
+    received: int = 0
+    new: int = 0
+    duplicate: int = 0
+    undecodable: int = 0
+
+
+class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One account. ``clock_skew_secs`` is the API's clock minus ours; ``undecodable_letters`` counts kept rows."""
+
+    name: str
+    up: bool | None = None
+    since: datetime | None = None
+    reason: str = ""
+    remedy: str = ""
+    clock_skew_secs: float | None = None
+    undecodable_letters: int = 0
+    quota: list[QuotaStatus] = []
+    sources: list[SourceStatus] = []
+    queues: list[QueueStatus] = []
+
+
+class DestinationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One destination: offered = delivered + dead_lettered + not_selected + skipped + waiting."""
+
+    name: str
+    up: bool | None = None
+    since: datetime | None = None
+    reason: str = ""
+    remedy: str = ""
+    last_error: str = ""
+    last_error_at: datetime | None = None
+    waiting: int = 0
+    oldest_secs: float | None = None
+    offered: int = 0
+    delivered: int = 0
+    dead_lettered: int = 0
+    not_selected: int = 0
+    skipped: int = 0
+    dead_letters: int = 0
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole report. ``live`` is false when it was read from the store because no daemon answered."""
+
+    version: str
+    live: bool
+    healthy: bool
+    at: datetime
+    started_at: datetime | None = None
+    uptime_secs: float | None = None
+    store: StoreStatus = StoreStatus()
+    accounts: list[AccountStatus] = []
+    destinations: list[DestinationStatus] = []
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One thing ``mcwatch check`` has tried; ``detail`` says what was found, ``remedy`` what to do when not ``ok``."""
+
+    subject: str
+    ok: bool
+    detail: str
+    remedy: str = ""

@@ -1,0 +1,134 @@
+"""The whole contract between the pipeline and what is plugged into it, on one page.
+
+Adapters (sources, formats, sinks, stores, the clock) implement these; the pipeline knows nothing else of them.
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+from mcwatch.domain.delivery import Batch, Verdicts
+from mcwatch.domain.outbox import DeadLetter, OutboxRow, Settlement, StoreSnapshot
+from mcwatch.domain.page import Feed, Page, PageTransaction
+
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> datetime:
+        """Return the wall clock, aware, in UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds on a clock that never jumps."""
+
+    async def sleep(self, secs: float) -> None:
+        """Wait ``secs`` seconds; cancellable."""
+
+
+class Source(Protocol):
+    """One feed of an account."""
+
+    name: str
+    interval_secs: float
+
+    def poll(self, cursors: Mapping[str, bytes]) -> AsyncIterator[Page]:
+        """Read the feed once, page by page.
+
+        ``cursors`` holds what the store kept of earlier polls, by name; a page brings the cursors that are to move with
+        it. Raises TransientError, AuthError or PermanentError; the pages yielded before stay good.
+        """
+
+
+class Format(Protocol):
+    """A payload: bytes of one event out of its native form. Pure."""
+
+    content_type: str
+
+    def render(self, native: Sequence[bytes]) -> Sequence[bytes]:
+        """Render events given as native JSON lines, in order, each without a line end."""
+
+
+class Sink(Protocol):
+    """Where bytes go. Entered once before the first batch and left after the last; survives failed deliveries."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def deliver(self, batch: Batch) -> Verdicts:
+        """Send the batch and return once its fate is known.
+
+        Raises TransientError or ThrottledError (send it again later), AuthError or MisconfiguredError (the destination
+        is down), PermanentError (some event of the batch is refused, unknown which). Nothing of it counts as accepted
+        then. Cancellation leaves the sink usable.
+        """
+
+    async def check(self) -> str:
+        """Try the destination without sending an event; return what answered in a few words, or raise as above."""
+
+
+class Store(Protocol):
+    """Everything that survives a restart. Durable before any call here returns."""
+
+    async def feed(self, account: str, source: str) -> Feed:
+        """Register a feed, or find it again."""
+
+    async def cursors(self, feed: Feed) -> Mapping[str, bytes]:
+        """Return the cursors committed so far, by name."""
+
+    async def commit_page(self, feed: Feed, work: Callable[[PageTransaction], T]) -> T:
+        """Run ``work`` on the store's thread inside one transaction and commit it with full durability.
+
+        Raises StoreUnavailable, with nothing written, and whatever ``work`` raises.
+        """
+
+    async def enrol(self, starts: Mapping[str, bool]) -> list[str]:
+        """Register the configured destinations and return the names of those that are gone from the configuration.
+
+        A destination new to the store starts at the head (True) or at the oldest event kept (False) of the accounts
+        that exist; accounts added later start at their first event.
+        """
+
+    async def positions(self, destination: str) -> dict[int, int]:
+        """Return the destination's position per account id."""
+
+    def heads(self) -> Mapping[int, int]:
+        """Return the offset behind the newest committed event per account id."""
+
+    async def wait_for_events(self, seen: int) -> int:
+        """Wait until the commit sequence has passed ``seen``; return where it stands."""
+
+    async def read(
+        self, account_id: int, position: int, max_bytes: int, have: Collection[int] = ()
+    ) -> list[OutboxRow]:
+        """Return outbox rows from the one that holds ``position``; at least one where there is one.
+
+        A row whose first offset is in ``have`` comes without its lines.
+        """
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Move a destination's positions, count what became of the events, keep its dead letters: one transaction."""
+
+    async def expire(self, now: datetime) -> bool:
+        """Remove a bounded amount of what is past its time; return whether more is left."""
+
+    async def snapshot(self) -> StoreSnapshot:
+        """Return all stored figures as of one moment."""
+
+    async def backlog_bytes(self) -> int:
+        """Return the stored bytes that some destination has not received."""
+
+    async def dead_letters(self, destination: str | None, limit: int) -> list[DeadLetter]:
+        """List dead letters, newest first; ``destination`` empty lists undecodable rows, None lists everything."""
+
+    async def ping(self) -> None:
+        """Return when the thread that writes has answered, whatever it can write."""
+
+    async def recover(self) -> bool:
+        """Try to leave the state of a full disk; return whether pages can be committed."""

@@ -1,0 +1,1 @@
+"""Everything that survives a restart, behind ``interfaces.Store``: one package per engine."""

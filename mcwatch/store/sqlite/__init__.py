@@ -1,0 +1,5 @@
+"""The store in one SQLite file: WAL, full durability, one writer thread, one reader thread."""
+
+from mcwatch.store.sqlite.store import SqliteStore, StoreOptions
+
+__all__ = ["SqliteStore", "StoreOptions"]

@@ -1,0 +1,107 @@
+"""The stored figures, read as of one moment."""
+
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mcwatch.domain.outbox import DeadLetter, DestinationFigures, FeedFigures, StoreSnapshot
+
+_BACKLOG_BYTES = (
+    "SELECT coalesce(sum(o.stored_bytes), 0) FROM outbox o JOIN"
+    " (SELECT account_id, min(position) AS reached FROM position GROUP BY account_id) p"
+    " ON p.account_id = o.account_id WHERE o.first_offset >="
+    " coalesce((SELECT max(first_offset) FROM outbox"
+    " WHERE account_id = p.account_id AND first_offset <= p.reached), 0)"
+    " AND o.first_offset + o.count > p.reached"
+)
+_OLDEST_MS = (
+    "SELECT min((SELECT observed_ms FROM outbox WHERE account_id = p.account_id AND first_offset <= p.position"
+    " ORDER BY first_offset DESC LIMIT 1)) FROM position p JOIN account a ON a.id = p.account_id"
+    " WHERE p.destination_id = ? AND p.position < a.head"
+)
+
+
+def snapshot(connection: sqlite3.Connection, path: Path, limit_bytes: int) -> StoreSnapshot:
+    """Read everything within one read transaction."""
+    connection.execute("BEGIN")
+    try:
+        return StoreSnapshot(
+            feeds=_feeds(connection),
+            destinations=_destinations(connection),
+            undecodable_letters=dict(
+                connection.execute(
+                    "SELECT a.name, count(d.id) FROM account a LEFT JOIN dead_letter d"
+                    " ON d.account_id = a.id AND d.destination_id IS NULL GROUP BY a.id"
+                ).fetchall()
+            ),
+            outbox_bytes=connection.execute(_BACKLOG_BYTES).fetchone()[0],
+            outbox_limit_bytes=limit_bytes,
+            store_bytes=store_bytes(path),
+        )
+    finally:
+        connection.execute("COMMIT")
+
+
+def backlog_bytes(connection: sqlite3.Connection) -> int:
+    """Return the stored bytes that some destination has not received."""
+    held: int = connection.execute(_BACKLOG_BYTES).fetchone()[0]
+    return held
+
+
+def store_bytes(path: Path) -> int:
+    """Return the size of the file and its log."""
+    log = path.with_name(path.name + "-wal")
+    return sum(file.stat().st_size for file in (path, log) if file.exists())
+
+
+def _feeds(connection: sqlite3.Connection) -> list[FeedFigures]:
+    rows = connection.execute(
+        "SELECT a.name, f.source, f.new, f.duplicate, f.undecodable FROM feed f JOIN account a ON a.id = f.account_id"
+        " ORDER BY a.name, f.source"
+    )
+    return [
+        FeedFigures(account, source, new + duplicate + undecodable, new, duplicate, undecodable)
+        for account, source, new, duplicate, undecodable in rows
+    ]
+
+
+def _destinations(connection: sqlite3.Connection) -> list[DestinationFigures]:
+    found = []
+    for destination_id, name in connection.execute("SELECT id, name FROM destination ORDER BY name").fetchall():
+        offered, waiting, delivered, not_selected, skipped = connection.execute(
+            "SELECT coalesce(sum(a.head - p.origin), 0), coalesce(sum(a.head - p.position), 0),"
+            " coalesce(sum(p.delivered), 0), coalesce(sum(p.not_selected), 0), coalesce(sum(p.skipped), 0)"
+            " FROM position p JOIN account a ON a.id = p.account_id WHERE p.destination_id = ?",
+            (destination_id,),
+        ).fetchone()
+        refused = connection.execute(
+            "SELECT reason, count FROM refusal WHERE destination_id = ?", (destination_id,)
+        ).fetchall()
+        oldest_ms = connection.execute(_OLDEST_MS, (destination_id,)).fetchone()[0]
+        letters = connection.execute(
+            "SELECT count(*) FROM dead_letter WHERE destination_id = ?", (destination_id,)
+        ).fetchone()[0]
+        found.append(
+            DestinationFigures(
+                name, offered, delivered, dict(refused), not_selected, skipped, waiting, _time(oldest_ms), letters
+            )
+        )
+    return found
+
+
+def _time(ms: int | None) -> datetime | None:
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def dead_letters(connection: sqlite3.Connection, destination: str | None, limit: int) -> list[DeadLetter]:
+    """List dead letters, newest first; ``destination`` empty lists undecodable rows, None everything."""
+    rows = connection.execute(
+        "SELECT d.id, a.name, coalesce(t.name, ''), d.event_id, d.reason, d.detail, d.at_ms, length(d.body)"
+        " FROM dead_letter d JOIN account a ON a.id = d.account_id LEFT JOIN destination t ON t.id = d.destination_id"
+        " WHERE ?1 IS NULL OR coalesce(t.name, '') = ?1 ORDER BY d.id DESC LIMIT ?2",
+        (destination, limit),
+    )
+    return [
+        DeadLetter(number, account, name, event_id, reason, detail, datetime.fromtimestamp(at_ms / 1000, UTC), size)
+        for number, account, name, event_id, reason, detail, at_ms, size in rows
+    ]

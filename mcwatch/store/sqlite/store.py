@@ -1,0 +1,222 @@
+"""The store as the pipeline sees it: what runs on which thread, and what a full disk changes."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import structlog
+import zstandard
+
+from mcwatch.domain.errors import McwatchError
+from mcwatch.domain.outbox import DeadLetter, OutboxRow, Settlement, StoreSnapshot
+from mcwatch.domain.page import Feed, PageTransaction
+from mcwatch.interfaces import Clock
+from mcwatch.store.sqlite import figures, outbox, registry, retention
+from mcwatch.store.sqlite.connection import StoreLock, open_reader, open_writer
+from mcwatch.store.sqlite.errors import StoreFull, translated
+from mcwatch.store.sqlite.reserve import Reserve
+from mcwatch.store.sqlite.transaction import SqlitePageTransaction
+from mcwatch.store.sqlite.writer import Writer
+from mcwatch.telemetry.metrics import Metrics
+
+T = TypeVar("T")
+
+_COMPRESSION_LEVEL = -1
+"""zstd's fast levels take a third of level 3's time for a tenth more room; the ids in an event are random text."""
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """Where the store lies and what it may use; sizes in bytes."""
+
+    path: Path
+    max_backlog_bytes: int = 2 * 2**30
+    keep_delivered: timedelta = timedelta(hours=24)
+    keep_fingerprints: timedelta = timedelta(days=31)
+    keep_dead_letters: timedelta = timedelta(days=90)
+    reserve_bytes: int = 64 * 2**20
+
+    @property
+    def keep(self) -> retention.Keep:
+        """How long things are kept."""
+        return retention.Keep(self.keep_fingerprints, self.keep_delivered, self.keep_dead_letters)
+
+
+class SqliteStore:
+    """``interfaces.Store`` in one file; an async context manager that holds the file's lock."""
+
+    def __init__(self, options: StoreOptions, *, clock: Clock, metrics: Metrics) -> None:
+        self._options = options
+        self._clock = clock
+        self._metrics = metrics
+        self._reserve = Reserve(options.path, options.reserve_bytes)
+        self._compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
+        self._stack = ExitStack()
+        self._heads: dict[int, int] = {}
+        self._sequence = 0
+        self._news = asyncio.Event()
+        self.full = False
+        """The disk is full: pages are refused until the reserve could be taken back."""
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        try:
+            self._stack.enter_context(StoreLock(self._options.path))
+            connection = await asyncio.to_thread(open_writer, self._options.path)
+            observe = self._metrics.store_commit_duration_seconds.observe
+            self._writer = Writer(connection, self._options.path, observe, self._clock.monotonic)
+            self._writer.start()
+            self._stack.callback(self._writer.stop)
+            self._reading = open_reader(self._options.path)
+            self._stack.callback(self._reading.close)
+            self._reader = self._stack.enter_context(ThreadPoolExecutor(1, "mcwatch-store-reader"))
+            self.full = not await loop.run_in_executor(self._reader, self._reserve.take)
+            self._heads = await self._read(registry.heads)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._stack.close)
+
+    async def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        def ask() -> T:
+            with translated(self._options.path):
+                return question(self._reading)
+
+        return await asyncio.get_running_loop().run_in_executor(self._reader, ask)
+
+    async def _write(
+        self, work: Callable[[sqlite3.Connection], T], after: Callable[[T], None] | None = None
+    ) -> T:
+        try:
+            result: T = await self._writer.submit(work, asyncio.get_running_loop(), after)
+        except StoreFull:
+            self._give_up_reserve()
+            raise
+        return result
+
+    def _give_up_reserve(self) -> None:
+        if not self.full:
+            self.full = True
+            self._reserve.release()
+            logger.error("store_full", path=str(self._options.path), reserve_bytes=self._options.reserve_bytes)
+
+    async def recover(self) -> bool:
+        """Take the reserve back if there is room again; return whether pages can be committed."""
+        if self.full:
+            taken = await asyncio.get_running_loop().run_in_executor(self._reader, self._reserve.take)
+            if taken:
+                self.full = False
+                logger.info("store_has_room_again", path=str(self._options.path))
+        return not self.full
+
+    async def ping(self) -> None:
+        """Return when the writer thread has answered, whatever it can write."""
+        try:
+            await self._write(lambda connection: None)
+        except McwatchError:
+            return
+
+    async def feed(self, account: str, source: str) -> Feed:
+        """Register a feed, or find it again."""
+        feed = await self._write(lambda connection: registry.enrol_feed(connection, account, source))
+        self._heads.setdefault(feed.account_id, 0)
+        return feed
+
+    async def cursors(self, feed: Feed) -> Mapping[str, bytes]:
+        """Return the cursors committed so far, by name."""
+
+        def select(connection: sqlite3.Connection) -> dict[str, bytes]:
+            return dict(connection.execute("SELECT name, value FROM cursor WHERE feed_id = ?", (feed.id,)).fetchall())
+
+        return await self._read(select)
+
+    async def commit_page(self, feed: Feed, work: Callable[[PageTransaction], T]) -> T:
+        """Run ``work`` on the writer thread and commit it."""
+        if not await self.recover():
+            raise StoreFull(
+                f"the disk that holds the store {self._options.path} is full",
+                remedy="make room on that disk; polling goes on by itself then",
+            )
+
+        def commit(connection: sqlite3.Connection) -> tuple[T, list[tuple[int, int, bytes]]]:
+            transaction = SqlitePageTransaction(connection, feed, self._compressor, self._clock.now())
+            return work(transaction), transaction.appended
+
+        def announce(outcome: tuple[Any, list[tuple[int, int, bytes]]]) -> None:
+            if outcome[1]:
+                self._heads[feed.account_id] = outcome[1][-1][1]
+                self._sequence += 1
+                self._news.set()
+                self._news = asyncio.Event()
+
+        result, _ = await self._write(commit, announce)
+        return result
+
+    async def enrol(self, starts: Mapping[str, bool]) -> list[str]:
+        """Register the configured destinations (name: begin at the head); return those that are gone."""
+        now = self._clock.now()
+        return await self._write(lambda connection: registry.enrol_destinations(connection, starts, now))
+
+    async def positions(self, destination: str) -> dict[int, int]:
+        """Return the destination's position per account id."""
+        return await self._read(lambda connection: registry.positions(connection, destination))
+
+    def heads(self) -> Mapping[int, int]:
+        """Return the offset behind the newest committed event per account id."""
+        return self._heads
+
+    async def wait_for_events(self, seen: int) -> int:
+        """Wait until the commit sequence has passed ``seen``; return where it stands."""
+        while self._sequence <= seen:
+            await self._news.wait()
+        return self._sequence
+
+    async def read(
+        self, account_id: int, position: int, max_bytes: int, have: Collection[int] = ()
+    ) -> list[OutboxRow]:
+        """Return outbox rows from the one that holds ``position``."""
+        return await self._read(
+            lambda connection: outbox.read_rows(connection, account_id, position, max_bytes, have)
+        )
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Apply a settlement in one transaction."""
+        now = self._clock.now()
+        await self._write(lambda connection: outbox.settle(connection, settlement, now))
+
+    async def expire(self, now: datetime) -> bool:
+        """Remove a bounded amount of what is past its time; return whether more is left."""
+        keep = self._options.keep
+        expired = await self._write(lambda connection: retention.expire(connection, keep, now))
+        if expired.dead_letters:
+            logger.warning("dead_letters_expired", count=expired.dead_letters)
+        for name in expired.destinations:
+            logger.warning("destination_released", destination=name)
+        return expired.more
+
+    async def snapshot(self) -> StoreSnapshot:
+        """Return all stored figures as of one moment."""
+        path, limit = self._options.path, self._options.max_backlog_bytes
+        return await self._read(lambda connection: figures.snapshot(connection, path, limit))
+
+    async def backlog_bytes(self) -> int:
+        """Return the stored bytes that some destination has not received."""
+        return await self._read(figures.backlog_bytes)
+
+    async def dead_letters(self, destination: str | None, limit: int) -> list[DeadLetter]:
+        """List dead letters, newest first."""
+        return await self._read(lambda connection: figures.dead_letters(connection, destination, limit))

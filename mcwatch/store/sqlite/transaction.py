@@ -1,0 +1,146 @@
+"""A page's transaction: what a decision reads and everything that commits with it."""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+
+import zstandard
+
+from mcwatch.domain.errors import FailureReason
+from mcwatch.domain.fingerprint import TIMELESS
+from mcwatch.domain.page import Feed, PageCounts
+from mcwatch.domain.record import Unreadable
+
+SLOT_BITS = 34
+_SECOND = (1 << SLOT_BITS) - 1
+_DENSE = 4
+"""A page whose seconds fill at least one in so many of their span is read as one range, which costs a third."""
+
+_REMEMBER = (
+    "INSERT INTO seen (slot, marks, chains, touched_secs) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (slot) DO UPDATE SET marks = excluded.marks, chains = excluded.chains,"
+    " touched_secs = excluded.touched_secs"
+)
+
+
+def milliseconds(at: datetime) -> int:
+    """Return Unix time in milliseconds."""
+    return int(at.timestamp() * 1000)
+
+
+class SqlitePageTransaction:
+    """``interfaces`` calls it PageTransaction. Lives on the writer thread, for one piece of work."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, feed: Feed, compressor: zstandard.ZstdCompressor, now: datetime
+    ) -> None:
+        self._connection = connection
+        self._feed = feed
+        self._compressor = compressor
+        self._now = now
+        self._base = feed.id << SLOT_BITS
+        self.appended: list[tuple[int, int, bytes]] = []
+        """(first offset, head afterwards, lines) of every row appended to the outbox."""
+
+    def cursor(self, name: str) -> bytes | None:
+        row = self._connection.execute(
+            "SELECT value FROM cursor WHERE feed_id = ? AND name = ?", (self._feed.id, name)
+        ).fetchone()
+        return row[0] if row else None
+
+    def set_cursor(self, name: str, value: bytes) -> None:
+        self._connection.execute(
+            "INSERT INTO cursor (feed_id, name, value) VALUES (?, ?, ?)"
+            " ON CONFLICT (feed_id, name) DO UPDATE SET value = excluded.value",
+            (self._feed.id, name, value),
+        )
+
+    def marks(self, seconds: Collection[int]) -> dict[int, bytes]:
+        return self._seen("marks", seconds)
+
+    def chains(self, seconds: Collection[int]) -> dict[int, bytes]:
+        return self._seen("chains", seconds)
+
+    def _seen(self, column: str, seconds: Collection[int]) -> dict[int, bytes]:
+        if not seconds:
+            return {}
+        first, last = min(seconds), max(seconds)
+        base = self._base
+        if last - first < _DENSE * len(seconds):
+            rows = self._connection.execute(
+                f"SELECT slot, {column} FROM seen WHERE slot BETWEEN ? AND ?",  # noqa: S608 - a column of ours
+                (base | first, base | last),
+            )
+            return {slot & _SECOND: body for slot, body in rows if slot & _SECOND in seconds}
+        slots = json.dumps([base | second for second in seconds])
+        rows = self._connection.execute(
+            f"SELECT slot, {column} FROM seen WHERE slot IN (SELECT value FROM json_each(?))",  # noqa: S608
+            (slots,),
+        )
+        return {slot & _SECOND: body for slot, body in rows}
+
+    def remember(self, rows: Iterable[tuple[int, bytes, bytes]]) -> None:
+        base, touched = self._base, int(self._now.timestamp())
+        self._connection.executemany(
+            _REMEMBER,
+            [
+                (base | second, marks, chains, touched if second >= TIMELESS else None)
+                for second, marks, chains in rows
+            ],
+        )
+
+    def stays(self, queue: str, keys: Collection[bytes]) -> dict[bytes, bytes]:
+        select = "SELECT body FROM stay WHERE feed_id = ? AND queue = ? AND key = ?"
+        found = {}
+        for key in keys:
+            row = self._connection.execute(select, (self._feed.id, queue, key)).fetchone()
+            if row:
+                found[key] = row[0]
+        return found
+
+    def absent_stays(self, queue: str, present: Collection[bytes]) -> dict[bytes, bytes]:
+        rows = self._connection.execute("SELECT key FROM stay WHERE feed_id = ? AND queue = ?", (self._feed.id, queue))
+        absent = [key for (key,) in rows if key not in present]
+        return self.stays(queue, absent)
+
+    def keep_stays(self, queue: str, stays: Mapping[bytes, bytes]) -> None:
+        self._connection.executemany(
+            "INSERT INTO stay (feed_id, queue, key, body) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (feed_id, queue, key) DO UPDATE SET body = excluded.body",
+            [(self._feed.id, queue, key, body) for key, body in stays.items()],
+        )
+
+    def drop_stays(self, queue: str, keys: Collection[bytes]) -> None:
+        self._connection.executemany(
+            "DELETE FROM stay WHERE feed_id = ? AND queue = ? AND key = ?",
+            [(self._feed.id, queue, key) for key in keys],
+        )
+
+    def append(self, lines: bytes, count: int, observed_at: datetime) -> None:
+        head: int = self._connection.execute(
+            "UPDATE account SET head = head + ? WHERE id = ? RETURNING head", (count, self._feed.account_id)
+        ).fetchone()[0]
+        body = self._compressor.compress(lines)
+        self._connection.execute(
+            "INSERT INTO outbox (account_id, first_offset, count, observed_ms, stored_bytes, body)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (self._feed.account_id, head - count, count, milliseconds(observed_at), len(body), body),
+        )
+        self.appended.append((head - count, head, lines))
+
+    def quarantine(self, rows: Sequence[Unreadable], observed_at: datetime) -> None:
+        self._connection.executemany(
+            "INSERT INTO dead_letter (destination_id, account_id, event_id, reason, detail, body, at_ms)"
+            " VALUES (NULL, ?, '', ?, ?, ?, ?)",
+            [
+                (self._feed.account_id, FailureReason.UNDECODABLE, row.problem, row.raw, milliseconds(observed_at))
+                for row in rows
+            ],
+        )
+
+    def count(self, counts: PageCounts) -> None:
+        self._connection.execute(
+            "UPDATE feed SET new = new + ?, duplicate = duplicate + ?, undecodable = undecodable + ? WHERE id = ?",
+            (counts.new, counts.duplicate, counts.undecodable, self._feed.id),
+        )
