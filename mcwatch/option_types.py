@@ -4,8 +4,9 @@ They accept what people write (``5m``, ``512KiB``, ``{file: /run/secrets/x}``) a
 """
 
 import re
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic import WithJsonSchema as _WithJsonSchema
@@ -15,9 +16,11 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from mcwatch.domain.errors import ConfigError
 from mcwatch.tls import TlsOptions
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
 _DURATION_SECS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|kB|KB|MB|GB|TB)?")
+_LONGEST_SECS = 36500 * 86400.0
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|kB|KB|MB|GB|TB)?", re.ASCII)
+_LARGEST_BYTES = 2**53 - 1
 _SIZE_BYTES = {
     "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
     "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
@@ -38,6 +41,8 @@ def _parse_duration(value: object) -> object:
         position = match.end()
     if not text or position != len(text):
         raise PydanticCustomError("duration", "write a duration with its unit, such as 30s, 5m, 1h30m or 7d")
+    if secs > _LONGEST_SECS:
+        raise PydanticCustomError("duration", "a duration of more than 36500d is not supported")
     return secs
 
 
@@ -47,20 +52,36 @@ def _parse_size(value: object) -> object:
     match = _SIZE.fullmatch(str(value).strip())
     if not match:
         raise PydanticCustomError("size", "write a size such as 512KiB, 1MiB or 2GiB")
-    return int(float(match[1]) * _SIZE_BYTES[match[2] or "B"])
+    # Decimal, because a float turns long numbers into others.
+    size = int(Decimal(match[1]) * _SIZE_BYTES[match[2] or "B"])
+    if size > _LARGEST_BYTES:
+        raise PydanticCustomError("size", "a size of more than 8191TiB is not supported")
+    return size
 
 
 Duration = Annotated[
     float,
     BeforeValidator(_parse_duration),
-    _WithJsonSchema({"type": ["string", "integer"], "pattern": r"^(0|(\d+(\.\d+)?(ms|s|m|h|d|w))+)$"}),
+    _WithJsonSchema(
+        {
+            "x-kind": "duration",
+            "anyOf": [{"type": "string", "pattern": r"^\s*(0|(\d+(\.\d+)?(ms|s|m|h|d|w))+)\s*$"}, {"const": 0}],
+        }
+    ),
 ]
 """Seconds, written ``30s``, ``5m``, ``1h30m`` or ``7d``."""
 
 Size = Annotated[
     int,
     BeforeValidator(_parse_size),
-    _WithJsonSchema({"type": ["string", "integer"], "pattern": r"^\d+(\.\d+)?\s*([KMGT]iB|[kKMGT]?B)?$"}),
+    _WithJsonSchema(
+        {
+            "x-kind": "size",
+            "type": ["string", "integer"],
+            "minimum": 0,
+            "pattern": r"^\s*\d+(\.\d+)?\s*([KMGT]iB|[kKMGT]?B)?\s*$",
+        }
+    ),
 ]
 """Bytes, written ``512KiB``, ``1MiB`` or ``2GB``."""
 
@@ -114,12 +135,14 @@ class Secret:
             return value
         if isinstance(value, dict) and set(value) == {"file"} and isinstance(value["file"], str):
             return cls(path=Path(value["file"]))
+        if value == "":
+            raise PydanticCustomError("secret", "the secret is empty")
         if isinstance(value, (str, int)) and not isinstance(value, bool):
             return cls(value=str(value))
-        raise PydanticCustomError("secret", "write the secret as text, {env: NAME} or {file: PATH}")
+        raise PydanticCustomError("secret", "write the secret as text in quotes, {env: NAME} or {file: PATH}")
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Tell pydantic how to read a secret."""
         return core_schema.no_info_plain_validator_function(
             cls._validate, serialization=core_schema.plain_serializer_function_ser_schema(repr)
@@ -129,8 +152,9 @@ class Secret:
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Describe the three ways to write a secret."""
         return {
+            "x-kind": "secret",
             "anyOf": [
-                {"type": "string"},
+                {"type": ["string", "integer"]},
                 {"type": "object", "properties": {"env": {"type": "string"}, "default": {"type": "string"}},
                  "required": ["env"], "additionalProperties": False},
                 {"type": "object", "properties": {"file": {"type": "string"}},

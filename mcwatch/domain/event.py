@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from mcwatch.domain.record import Address, Record
+from mcwatch.domain.record import Address, Record, WireAddress
 
 SCHEMA = "mcwatch.event/1"
 FINDER = "message_finder"
@@ -99,7 +99,7 @@ def _part(value: str | None) -> str:
     return "-" if value is None else f"{len(value)}:{value}"
 
 
-def _addresses(to: list[Address] | None) -> str:
+def _addresses(to: list[WireAddress] | None) -> str:
     if to is None:
         return "-"
     parts = sorted((entry.address or "").lower() for entry in to)
@@ -183,7 +183,7 @@ def _utc(at: datetime | None) -> datetime | None:
     return at if at is None or at.tzinfo is UTC else at.astimezone(UTC)
 
 
-def _plain(entry: Address | None) -> Address | None:
+def _plain(entry: WireAddress | None) -> Address | None:
     return None if entry is None else Address(entry.address, entry.name or None)
 
 

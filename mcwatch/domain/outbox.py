@@ -13,6 +13,7 @@ class OutboxRow:
 
     first_offset: int
     count: int
+    observed_at: datetime
     lines: bytes | None
 
 

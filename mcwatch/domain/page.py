@@ -90,8 +90,8 @@ class PageTransaction(Protocol):
     def drop_stays(self, queue: str, keys: Collection[bytes]) -> None:
         """Remove live queue entries."""
 
-    def append(self, lines: bytes, count: int, observed_at: datetime) -> None:
-        """Append ``count`` events (native JSON, each line ended by LF) to the account's outbox."""
+    def append(self, lines: bytes, count: int, observed_at: datetime) -> int:
+        """Append ``count`` events (native JSON, each line ended by LF) to the outbox; return the first one's offset."""
 
     def quarantine(self, rows: Sequence[Unreadable], observed_at: datetime) -> None:
         """Keep undecodable rows as dead letters of the account."""

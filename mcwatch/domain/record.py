@@ -20,6 +20,19 @@ class Address(Struct, frozen=True, omit_defaults=True, gc=False):
     name: str | None = None
 
 
+class WireAddress(
+    Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    rename={"address": "emailAddress", "name": "displayableName"},
+):
+    """A mail address as both feeds spell it (reference notes F and G)."""
+
+    address: str | None = None
+    name: str | None = None
+
+
 class Record(Struct, gc=False, kw_only=True):
     """One row of either feed. None means that the row did not say; times are aware."""
 
@@ -28,9 +41,9 @@ class Record(Struct, gc=False, kw_only=True):
     info: str | None = None
     subject: str | None = None
     route: str | None = None
-    from_envelope: Address | None = None
-    from_header: Address | None = None
-    to: list[Address] | None = None
+    from_envelope: WireAddress | None = None
+    from_header: WireAddress | None = None
+    to: list[WireAddress] | None = None
     sender_ip: str | None = None
     attachments: bool | None = None
     received_at: AwareTime | None = None

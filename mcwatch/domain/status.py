@@ -5,6 +5,7 @@ nothing has been tried yet; figures nobody knows yet are null. ``reason`` and ``
 Nothing here quotes mail, a receiver or a secret.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -116,3 +117,34 @@ class CheckResult:
     ok: bool
     detail: str
     remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that needs attention, and what to do about it."""
+
+    subject: str
+    reason: str
+    remedy: str = ""
+
+
+def problems(report: StatusReport) -> list[Problem]:
+    """Return what is down or rests, the store first."""
+    store = report.store
+    found = [] if store.state == "ok" else [Problem("store", store.reason or store.state, store.remedy)]
+    found.extend(Problem("polling pauses", reason) for reason in store.paused)
+    for account in report.accounts:
+        found.extend(_account_problems(account))
+    found.extend(
+        Problem(f"destination {one.name}", one.reason, one.remedy) for one in report.destinations if one.up is False
+    )
+    return found
+
+
+def _account_problems(account: AccountStatus) -> Iterator[Problem]:
+    if account.up is False:
+        yield Problem(f"account {account.name}", account.reason, account.remedy)
+    for source in account.sources:
+        # A source that is down for its account's reason would only say the same again.
+        if source.up is False and not (account.up is False and source.reason == account.reason):
+            yield Problem(f"source {account.name} {source.name}", source.reason, source.remedy)

@@ -75,9 +75,10 @@ def entry_key(feed: str, row: Record) -> bytes:
 
 def place_of(message: Message, key: bytes) -> int:
     """Return the second in which the stays of an entry are remembered."""
-    if message.created_at is None:
+    at = message.received_at or message.created_at
+    if at is None:
         return timeless(key)
-    second = int(message.created_at.timestamp())
+    second = int(at.timestamp())
     return second if 0 <= second < TIMELESS else timeless(key)
 
 
@@ -208,13 +209,19 @@ def read_visits(stored: Mapping[int, bytes], keys: Collection[bytes]) -> dict[by
     """Return how many stays the entries among ``keys`` have ended, from what the seconds remember."""
     found: dict[bytes, int] = {}
     for body in stored.values():
-        found.update({key: count for key, count in _VISITS.decode(body).items() if key in keys})
+        found.update({key: count for key, count in _visits_in(body).items() if key in keys})
     return found
 
 
-def merge_visits(stored: Mapping[int, bytes], added: Mapping[int, dict[bytes, int]]) -> list[tuple[int, bytes, bytes]]:
-    """Return the rows to remember after some stays ended."""
+def merge_visits(
+    chains: Mapping[int, bytes], marks: Mapping[int, bytes], added: Mapping[int, dict[bytes, int]]
+) -> list[tuple[int, bytes, bytes]]:
+    """Return the rows to remember after some stays ended; ``chains`` and ``marks`` are what the seconds hold."""
     return [
-        (second, b"", _ENCODER.encode((_VISITS.decode(stored[second]) if second in stored else {}) | visits))
+        (second, marks.get(second, b""), _ENCODER.encode(_visits_in(chains.get(second)) | visits))
         for second, visits in added.items()
     ]
+
+
+def _visits_in(stored: bytes | None) -> dict[bytes, int]:
+    return _VISITS.decode(stored) if stored else {}

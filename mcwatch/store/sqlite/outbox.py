@@ -2,15 +2,17 @@
 
 import sqlite3
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 
 import zstandard
 
 from mcwatch.domain.outbox import OutboxRow, Settlement
 from mcwatch.store.sqlite.transaction import milliseconds
 
+_MOST_ROWS = 64
+
 _READ = (
-    "SELECT id, first_offset, count FROM outbox INDEXED BY outbox_log WHERE account_id = ?1 AND first_offset >="
+    "SELECT id, first_offset, count, observed_ms FROM outbox INDEXED BY outbox_log WHERE account_id = ?1 AND first_offset >="
     " coalesce((SELECT max(first_offset) FROM outbox WHERE account_id = ?1 AND first_offset <= ?2), 0)"
     " AND first_offset + count > ?2 ORDER BY first_offset"
 )
@@ -23,15 +25,19 @@ def read_rows(
     rows: list[OutboxRow] = []
     room = max_bytes
     decompressor = zstandard.ZstdDecompressor()
-    for row_id, first_offset, count in connection.execute(_READ, (account_id, position)):
+    for row_id, first_offset, count, observed_ms in connection.execute(_READ, (account_id, position)):
+        observed_at = datetime.fromtimestamp(observed_ms / 1000, UTC)
         if first_offset in have:
-            rows.append(OutboxRow(first_offset, count, None))
+            rows.append(OutboxRow(first_offset, count, observed_at, None))
+            # What is held already has a size too, but reading its name costs next to nothing: let the caller stop.
+            if len(rows) >= _MOST_ROWS:
+                break
             continue
         (body,) = connection.execute("SELECT body FROM outbox WHERE id = ?", (row_id,)).fetchone()
         lines = decompressor.decompress(body)
-        rows.append(OutboxRow(first_offset, count, lines))
+        rows.append(OutboxRow(first_offset, count, observed_at, lines))
         room -= len(lines)
-        if room <= 0:
+        if room <= 0 or len(rows) >= _MOST_ROWS:
             break
     return rows
 

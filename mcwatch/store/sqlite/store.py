@@ -152,13 +152,13 @@ class SqliteStore:
                 remedy="make room on that disk; polling goes on by itself then",
             )
 
-        def commit(connection: sqlite3.Connection) -> tuple[T, list[tuple[int, int, bytes]]]:
+        def commit(connection: sqlite3.Connection) -> tuple[T, int | None]:
             transaction = SqlitePageTransaction(connection, feed, self._compressor, self._clock.now())
-            return work(transaction), transaction.appended
+            return work(transaction), transaction.head
 
-        def announce(outcome: tuple[Any, list[tuple[int, int, bytes]]]) -> None:
-            if outcome[1]:
-                self._heads[feed.account_id] = outcome[1][-1][1]
+        def announce(outcome: tuple[Any, int | None]) -> None:
+            if outcome[1] is not None:
+                self._heads[feed.account_id] = outcome[1]
                 self._sequence += 1
                 self._news.set()
                 self._news = asyncio.Event()

@@ -40,8 +40,8 @@ class SqlitePageTransaction:
         self._compressor = compressor
         self._now = now
         self._base = feed.id << SLOT_BITS
-        self.appended: list[tuple[int, int, bytes]] = []
-        """(first offset, head afterwards, lines) of every row appended to the outbox."""
+        self.head: int | None = None
+        """The account's head after what was appended; None when nothing was."""
 
     def cursor(self, name: str) -> bytes | None:
         row = self._connection.execute(
@@ -117,7 +117,7 @@ class SqlitePageTransaction:
             [(self._feed.id, queue, key) for key in keys],
         )
 
-    def append(self, lines: bytes, count: int, observed_at: datetime) -> None:
+    def append(self, lines: bytes, count: int, observed_at: datetime) -> int:
         head: int = self._connection.execute(
             "UPDATE account SET head = head + ? WHERE id = ? RETURNING head", (count, self._feed.account_id)
         ).fetchone()[0]
@@ -127,7 +127,8 @@ class SqlitePageTransaction:
             " VALUES (?, ?, ?, ?, ?, ?)",
             (self._feed.account_id, head - count, count, milliseconds(observed_at), len(body), body),
         )
-        self.appended.append((head - count, head, lines))
+        self.head = head
+        return head - count
 
     def quarantine(self, rows: Sequence[Unreadable], observed_at: datetime) -> None:
         self._connection.executemany(

@@ -1,0 +1,77 @@
+# Every task of the project; CONTRIBUTING.md says what each is for. `make setup` is implied by all of them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/pytest
+QUICK_TESTS := $(wildcard tests/unit tests/contract tests/architecture)
+SLOW_TESTS := $(wildcard tests/integration tests/acceptance)
+
+export PYTHON
+
+.PHONY: help setup run demo test test-fast coverage lint format bench docs lock clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+# Stamps: pip runs again only when a lock file or the project's metadata has changed.
+$(VENV)/.stamp-run: requirements/run.txt requirements/build.txt pyproject.toml
+	scripts/make-venv $(VENV)
+	$(PIP) install --quiet --require-hashes -r requirements/run.txt -r requirements/build.txt
+	$(PIP) install --quiet --no-index --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.stamp-dev: $(VENV)/.stamp-run requirements/dev.txt
+	$(PIP) install --quiet --require-hashes -r requirements/dev.txt
+	touch $@
+
+setup: $(VENV)/.stamp-dev ## Make .venv with everything that development needs, from the hashed lock files
+
+run: $(VENV)/.stamp-run ## Run the demo: the daemon against the built-in simulator (alias: demo)
+	$(BIN)/mcwatch demo
+
+demo: run
+
+test: setup ## Run all tests, with the Debian packages they use where those may be installed
+	@scripts/install-packages $$(sed 's/#.*//' tests/system-packages.txt) \
+		|| echo "Tests that need these packages are skipped; each skip below names what it lacks." >&2
+	$(PYTEST) -n 2 $(QUICK_TESTS)
+	$(PYTEST) $(SLOW_TESTS)
+
+test-fast: setup ## Run unit, contract and architecture tests, in less than a minute
+	$(PYTEST) -n 2 -q $(QUICK_TESTS)
+
+coverage: setup ## Report branch coverage of the quick tests, by module
+	$(PYTEST) -n 2 -q --cov --cov-report=term $(QUICK_TESTS)
+
+lint: setup ## Check format, style, types, import contracts, spelling, lock files and generated docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell
+	$(BIN)/yamllint --strict .
+	$(BIN)/python -m scripts.check_files
+	$(BIN)/python -m scripts.lock_files --check
+	$(BIN)/python -m scripts.generate_docs --check
+
+format: setup ## Format the code and sort its imports
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## Measure the speed, as ratios to the floor; writes build/bench.json
+	$(BIN)/python -m tests.benchmarks
+
+docs: setup ## Write the generated pages of docs/
+	$(BIN)/python -m scripts.generate_docs
+
+lock: setup ## Write the lock files again; UPGRADE=1 takes the newest versions
+	$(BIN)/python -m scripts.lock_files $(if $(UPGRADE),--upgrade)
+
+clean: ## Remove what make made
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find mcwatch tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,45 @@
+"""The daemon put together: what the command line starts. Nothing but ``cli`` imports this."""
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+import uvloop
+
+from mcwatch.app.checks import check
+from mcwatch.app.clock import SystemClock
+from mcwatch.app.demo import demo as _demo
+from mcwatch.app.lifecycle import Runner, StopSignals
+from mcwatch.app.offline import offline_dead_letters, offline_status
+from mcwatch.app.wiring import Application
+from mcwatch.settings import Settings
+from mcwatch.telemetry.logs import configure
+
+__all__ = ["check", "demo", "offline_dead_letters", "offline_status", "run"]
+
+
+def run(settings: Settings, drain_timeout_secs: float) -> int:
+    """Run the daemon until SIGTERM or SIGINT; return 0. Raises ConfigError and the store's errors."""
+    configure(settings.log.level, settings.log.format)
+    _run(_serve(settings, drain_timeout_secs))
+    return 0
+
+
+def demo(*, seed: int, faults: str, listen: str) -> int:
+    """Run the demo until SIGTERM or SIGINT; return 0."""
+    _run(_demo(seed=seed, faults=faults, listen=listen))
+    return 0
+
+
+async def _serve(settings: Settings, drain_timeout_secs: float) -> None:
+    rng = random.Random()
+    signals = StopSignals()
+    signals.install()
+    async with Application(settings, clock=SystemClock(), rng=rng) as application:
+        await Runner(application, rng, drain_timeout_secs).run(signals)
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)

@@ -1,0 +1,98 @@
+"""``mcwatch check``: every account and destination tried once, nothing sent and nothing recorded."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+
+from mcwatch.app.clock import SystemClock
+from mcwatch.domain.errors import McwatchError
+from mcwatch.domain.status import CheckResult
+from mcwatch.mimecast.check import EndpointCheck, check_account, probe_item
+from mcwatch.mimecast.client import MimecastClient
+from mcwatch.mimecast.endpoints import Endpoint
+from mcwatch.settings import AccountConfig, DestinationConfig, Settings
+from mcwatch.sources import SourceConfig
+from mcwatch.sources.message_finder import MessageFinderConfig, searches_of
+from mcwatch.telemetry.metrics import Metrics
+
+_MOST_SKEW_SECS = 30.0
+_MINUTE_SECS = 60.0
+_DAY_SECS = 86_400.0
+
+
+def check(settings: Settings, *, offline: bool = False) -> list[CheckResult]:
+    """Try everything the configuration names; ``offline`` stops at what the file itself says."""
+    results = [
+        CheckResult("configuration", ok=True, detail="read, secrets resolved"),
+        *(budget(account) for account in settings.accounts),
+    ]
+    return results if offline else results + asyncio.run(_online(settings))
+
+
+def budget(account: AccountConfig) -> CheckResult:
+    """Say how many requests an account's sources make, and how many they may."""
+    needed = sum(_requests_per_poll(source) * _MINUTE_SECS / source.interval for source in account.sources)
+    searches_a_day = sum(
+        _requests_per_poll(source) * _DAY_SECS / source.interval
+        for source in account.sources
+        if isinstance(source, MessageFinderConfig)
+    )
+    allowed = account.api.max_requests_per_minute
+    detail = (
+        f"needs {needed:.1f} requests a minute while mail is quiet, may make {allowed}; "
+        f"writes about {searches_a_day:,.0f} rows a day to the tenant's search log"
+    )
+    remedy = "" if needed <= allowed else "raise max_requests_per_minute, lengthen interval, or search fewer domains"
+    return CheckResult(f"account {account.name}: requests", needed <= allowed, detail, remedy)
+
+
+def _requests_per_poll(source: SourceConfig) -> int:
+    return len(searches_of(source)) if isinstance(source, MessageFinderConfig) else len(source.queues)
+
+
+async def _online(settings: Settings) -> list[CheckResult]:
+    results: list[CheckResult] = []
+    for account in settings.accounts:
+        results += await _check_account(account)
+    for destination in settings.destinations:
+        results.append(await _check_destination(destination))
+    return results
+
+
+async def _check_account(account: AccountConfig) -> list[CheckResult]:
+    client = MimecastClient(account.name, account.api, clock=SystemClock(), metrics=Metrics(), rng=random.Random())
+    async with client:
+        probes = [_probe(source, client) for source in account.sources]
+        checked = await check_account(client, probes)
+    subject = f"account {account.name}"
+    results = [
+        CheckResult(f"{subject}: {one.endpoint}", one.ok, _detail(one), one.remedy) for one in checked.endpoints
+    ]
+    if checked.skew_secs is not None:
+        ok = abs(checked.skew_secs) <= _MOST_SKEW_SECS
+        remedy = "" if ok else "set this machine's clock (NTP); mcwatch corrects for it meanwhile"
+        results.append(CheckResult(f"{subject}: clock", ok, f"{checked.skew_secs:+.1f} s from the API's", remedy))
+    return results
+
+
+def _probe(source: SourceConfig, client: MimecastClient) -> tuple[Endpoint, Mapping[str, object]]:
+    if not isinstance(source, MessageFinderConfig):
+        return Endpoint.PROCESSING_QUEUE, {"type": source.queues[0]}
+    item = probe_item(client, Endpoint.MESSAGE_FINDER, source.search_reason)
+    options = searches_of(source)[0].options
+    return Endpoint.MESSAGE_FINDER, {**item, "advancedTrackAndTraceOptions": dict(options)} if options else item
+
+
+def _detail(one: EndpointCheck) -> str:
+    if one.quota.limit is None and one.quota.remaining is None:
+        return f"{one.detail}; the API names no quota" if one.ok else one.detail
+    return f"{one.detail}; quota {one.quota.remaining} of {one.quota.limit} left"
+
+
+async def _check_destination(destination: DestinationConfig) -> CheckResult:
+    subject = f"destination {destination.name}"
+    try:
+        async with destination.sink.build() as sink:
+            return CheckResult(subject, ok=True, detail=await sink.check())
+    except McwatchError as error:
+        return CheckResult(subject, ok=False, detail=str(error), remedy=error.remedy)

@@ -1,0 +1,21 @@
+"""The real time; the one place that asks the machine for it."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+
+class SystemClock:
+    """``interfaces.Clock`` on the machine's clocks."""
+
+    def now(self) -> datetime:
+        """Return the wall clock, aware, in UTC."""
+        return datetime.now(UTC)  # noqa: TID251 - this is the clock the others are told to use
+
+    def monotonic(self) -> float:
+        """Return seconds on a clock that never jumps."""
+        return time.monotonic()  # noqa: TID251 - as above
+
+    async def sleep(self, secs: float) -> None:
+        """Wait ``secs`` seconds."""
+        await asyncio.sleep(secs)  # noqa: TID251 - as above

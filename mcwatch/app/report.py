@@ -1,0 +1,206 @@
+"""What the daemon, or a store without a daemon, says of itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mcwatch import __version__
+from mcwatch.domain.event import FINDER
+from mcwatch.domain.outbox import DestinationFigures, FeedFigures, StoreSnapshot
+from mcwatch.domain.status import (
+    AccountStatus,
+    DestinationStatus,
+    QueueStatus,
+    QuotaStatus,
+    SourceStatus,
+    StatusReport,
+    StoreStatus,
+)
+from mcwatch.interfaces import Source
+from mcwatch.mimecast.client import MimecastClient
+from mcwatch.mimecast.endpoints import Endpoint
+from mcwatch.sources.message_finder import MessageFinderSource
+from mcwatch.sources.processing_queue import ProcessingQueueSource
+from mcwatch.telemetry.health import STORE, Component, Condition, Health
+
+
+@dataclass
+class LiveAccount:
+    """An account of the running daemon."""
+
+    name: str
+    client: MimecastClient
+    sources: list[Source] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """What a report is made of beside the store's figures."""
+
+    at: datetime
+    started_at: datetime
+    health: Health
+    accounts: Sequence[LiveAccount]
+    destinations: Sequence[str]
+    paused: list[str]
+
+
+def build_report(daemon: Daemon, figures: StoreSnapshot) -> StatusReport:
+    """Put the report of a running daemon together."""
+    feeds = {(feed.account, feed.source): feed for feed in figures.feeds}
+    return StatusReport(
+        version=__version__,
+        live=True,
+        healthy=daemon.health.healthy and not daemon.paused,
+        at=daemon.at,
+        started_at=daemon.started_at,
+        uptime_secs=round((daemon.at - daemon.started_at).total_seconds(), 1),
+        store=_store(figures, daemon.health.condition(STORE), daemon.paused),
+        accounts=[_account(account, daemon, feeds, figures.undecodable_letters) for account in daemon.accounts],
+        destinations=[
+            _destination(one, daemon.at, daemon.health.condition(Component.of_destination(one.name)))
+            for one in figures.destinations
+            if one.name in daemon.destinations
+        ],
+    )
+
+
+def offline_report(figures: StoreSnapshot, at: datetime, covered: dict[str, datetime]) -> StatusReport:
+    """Put together what the store alone can say. ``covered`` is how far each account's finder was read."""
+    names = sorted({feed.account for feed in figures.feeds})
+    accounts = [
+        AccountStatus(
+            name=name,
+            undecodable_letters=figures.undecodable_letters.get(name, 0),
+            sources=[
+                _source_figures(feed, covered.get(name) if feed.source == FINDER else None, at)
+                for feed in figures.feeds
+                if feed.account == name
+            ],
+        )
+        for name in names
+    ]
+    return StatusReport(
+        version=__version__,
+        live=False,
+        healthy=False,
+        at=at,
+        store=_store(figures, None, []),
+        accounts=accounts,
+        destinations=[_destination(one, at, None) for one in figures.destinations],
+    )
+
+
+def _store(figures: StoreSnapshot, condition: Condition | None, paused: list[str]) -> StoreStatus:
+    down = condition is not None and condition.up is False
+    return StoreStatus(
+        state=("full" if "store" in paused else "unavailable") if down else "ok",
+        reason=condition.reason if condition else "",
+        remedy=condition.remedy if condition else "",
+        bytes=figures.store_bytes,
+        backlog_bytes=figures.outbox_bytes,
+        backlog_limit_bytes=figures.outbox_limit_bytes,
+        paused=paused,
+    )
+
+
+def _account(
+    account: LiveAccount, daemon: Daemon, feeds: dict[tuple[str, str], FeedFigures], letters: dict[str, int]
+) -> AccountStatus:
+    condition = daemon.health.condition(Component.of_account(account.name))
+    return AccountStatus(
+        name=account.name,
+        up=condition.up,
+        since=condition.since,
+        reason=condition.reason,
+        remedy=condition.remedy,
+        clock_skew_secs=account.client.skew_secs,
+        undecodable_letters=letters.get(account.name, 0),
+        quota=_quota(account.client),
+        sources=[
+            _source(account.name, source, daemon, feeds.get((account.name, source.name)))
+            for source in account.sources
+        ],
+        queues=[
+            QueueStatus(
+                type=queue,
+                depth=reading.depth,
+                oldest_secs=None if reading.oldest_at is None else _age(reading.oldest_at, daemon.at),
+            )
+            for source in account.sources
+            if isinstance(source, ProcessingQueueSource)
+            for queue, reading in source.readings.items()
+        ],
+    )
+
+
+def _quota(client: MimecastClient) -> list[QuotaStatus]:
+    endpoints = (Endpoint.PROCESSING_QUEUE, Endpoint.MESSAGE_FINDER)
+    seen = [client.quota_seen(endpoint) for endpoint in endpoints]
+    return [
+        QuotaStatus(
+            endpoint=one.endpoint, limit=one.limit, remaining=one.remaining, waiting_secs=round(one.closed_for_secs, 1)
+        )
+        for one in seen
+        if one.limit is not None or one.remaining is not None or one.closed_for_secs
+    ]
+
+
+def _source(account: str, source: Source, daemon: Daemon, figures: FeedFigures | None) -> SourceStatus:
+    component = Component.of_source(account, source.name)
+    condition = daemon.health.condition(component)
+    covered = source.covered_until if isinstance(source, MessageFinderSource) else None
+    figures = figures or FeedFigures("", source.name, 0, 0, 0, 0)
+    return SourceStatus(
+        name=source.name,
+        up=condition.up,
+        since=condition.since,
+        reason=condition.reason,
+        remedy=condition.remedy,
+        last_success_at=daemon.health.last_success_at(component),
+        last_error=condition.last_error,
+        last_error_at=condition.last_error_at,
+        lag_secs=None if covered is None else _age(covered, daemon.at),
+        covered_until=covered,
+        received=figures.received,
+        new=figures.new,
+        duplicate=figures.duplicate,
+        undecodable=figures.undecodable,
+    )
+
+
+def _source_figures(figures: FeedFigures, covered: datetime | None, at: datetime) -> SourceStatus:
+    return SourceStatus(
+        name=figures.source,
+        lag_secs=None if covered is None else _age(covered, at),
+        covered_until=covered,
+        received=figures.received,
+        new=figures.new,
+        duplicate=figures.duplicate,
+        undecodable=figures.undecodable,
+    )
+
+
+def _destination(figures: DestinationFigures, at: datetime, condition: Condition | None) -> DestinationStatus:
+    return DestinationStatus(
+        name=figures.name,
+        up=condition.up if condition else None,
+        since=condition.since if condition else None,
+        reason=condition.reason if condition else "",
+        remedy=condition.remedy if condition else "",
+        last_error=condition.last_error if condition else "",
+        last_error_at=condition.last_error_at if condition else None,
+        waiting=figures.waiting,
+        oldest_secs=None if figures.oldest_waiting_at is None else _age(figures.oldest_waiting_at, at),
+        offered=figures.offered,
+        delivered=figures.delivered,
+        dead_lettered=sum(figures.dead_lettered.values()),
+        not_selected=figures.not_selected,
+        skipped=figures.skipped,
+        dead_letters=figures.dead_letters,
+    )
+
+
+def _age(then: datetime, at: datetime) -> float:
+    return max(0.0, round((at - then).total_seconds(), 1))
+

@@ -1,0 +1,180 @@
+"""The one place that builds things: from settings to a daemon whose parts know each other."""
+
+import random
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from mcwatch import __version__
+from mcwatch.domain.selection import Selection
+from mcwatch.domain.status import StatusReport
+from mcwatch.app.report import Daemon, LiveAccount, build_report
+from mcwatch.httpserver.control import ControlServer, reading_routes
+from mcwatch.httpserver.server import HttpServer, Views
+from mcwatch.interfaces import Clock
+from mcwatch.mimecast.client import MimecastClient
+from mcwatch.mimecast.endpoints import Endpoint
+from mcwatch.pipeline.accounts import AccountHealth
+from mcwatch.pipeline.backpressure import Backpressure
+from mcwatch.pipeline.batches import BatchLimits, BatchReader
+from mcwatch.pipeline.cache import LineCache
+from mcwatch.pipeline.dispatcher import Dispatcher, Senses
+from mcwatch.pipeline.ingest import Ingest
+from mcwatch.pipeline.poller import Poller, PollWatch
+from mcwatch.pipeline.retention import Retention
+from mcwatch.settings import AccountConfig, DestinationConfig, Settings, StoreConfig
+from mcwatch.sources.base import SourceContext
+from mcwatch.store.sqlite import SqliteStore, StoreOptions
+from mcwatch.telemetry.health import Component, Health
+from mcwatch.telemetry.metrics import Metrics
+
+_CACHE_BYTES = 32 * 2**20
+
+logger = structlog.get_logger(__name__)
+
+
+def store_options(config: StoreConfig) -> StoreOptions:
+    """Return the store's options as its code takes them."""
+    return StoreOptions(
+        path=config.path,
+        max_backlog_bytes=config.max_backlog,
+        keep_delivered=timedelta(seconds=config.keep_delivered),
+        keep_fingerprints=timedelta(seconds=config.keep_fingerprints),
+        keep_dead_letters=timedelta(seconds=config.keep_dead_letters),
+        reserve_bytes=config.reserve,
+    )
+
+
+@dataclass
+class Parts:
+    """The running parts, in the order they are started and stopped."""
+
+    pollers: dict[str, Poller] = field(default_factory=dict)
+    dispatchers: dict[str, Dispatcher] = field(default_factory=dict)
+    account_names: dict[int, str] = field(default_factory=dict)
+
+
+class Application:
+    """Everything a daemon is made of, opened in order; an async context manager.
+
+    Entering raises ConfigError, StoreUnavailable or StoreCorrupt; after that no failure outside ends it.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock, rng: random.Random) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._rng = rng
+        self._stack = AsyncExitStack()
+        self.metrics = Metrics(version=__version__)
+        self.health = Health(self.metrics, clock.now)
+        self.parts = Parts()
+        self.store = SqliteStore(store_options(settings.store), clock=clock, metrics=self.metrics)
+        self.pressure = Backpressure(
+            self.store, settings.store.max_backlog, clock=clock, metrics=self.metrics, health=self.health
+        )
+        self.retention = Retention(self.store, clock)
+        self._cache = LineCache(_CACHE_BYTES)
+        self._accounts: list[LiveAccount] = []
+        self._started_at = clock.now()
+        self.url = ""
+        """The base URL of the status page once entered."""
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _open(self) -> None:
+        settings = self._settings
+        self.metrics.initialise(
+            {account.name: [source.type for source in account.sources] for account in settings.accounts},
+            [destination.name for destination in settings.destinations],
+            [str(endpoint) for endpoint in Endpoint],
+        )
+        await self._stack.enter_async_context(self.store)
+        for account in settings.accounts:
+            await self._open_account(account)
+        await self._enrol_destinations()
+        for destination in settings.destinations:
+            self.parts.dispatchers[destination.name] = self._dispatcher(destination)
+        await self.pressure.refresh()
+        await self._open_servers()
+
+    async def _open_account(self, config: AccountConfig) -> None:
+        client = await self._stack.enter_async_context(
+            MimecastClient(config.name, config.api, clock=self._clock, metrics=self.metrics, rng=self._rng)
+        )
+        state = AccountHealth(config.name, len(config.sources), self.health)
+        live = LiveAccount(config.name, client)
+        context = SourceContext(config.name, client, self._clock, self.metrics)
+        for source_config in config.sources:
+            source = source_config.build(context)
+            feed = await self.store.feed(config.name, source.name)
+            self.parts.account_names[feed.account_id] = config.name
+            self.health.expect(Component.of_source(config.name, source.name))
+            watch = PollWatch(
+                feed, state, self.pressure, clock=self._clock, metrics=self.metrics, health=self.health
+            )
+            ingest = Ingest(feed, self.store, self._cache, clock=self._clock, metrics=self.metrics)
+            self.parts.pollers[f"{config.name}/{source.name}"] = Poller(
+                source, feed, self.store, ingest, watch, clock=self._clock
+            )
+            live.sources.append(source)
+        self._accounts.append(live)
+
+    async def _enrol_destinations(self) -> None:
+        starts = {one.name: one.start == "latest" for one in self._settings.destinations}
+        for name in await self.store.enrol(starts):
+            logger.warning(
+                "destination_gone",
+                destination=name,
+                remedy="it is no longer configured and is released after store.keep_delivered; "
+                "until then its backlog is kept",
+            )
+
+    def _dispatcher(self, config: DestinationConfig) -> Dispatcher:
+        limits = BatchLimits(config.batch.max_events, config.batch.max_bytes, config.batch.linger)
+        selection = Selection(
+            tuple(config.select.accounts), tuple(config.select.kinds), tuple(config.select.routes)
+        )
+        reader = BatchReader(config.name, self.store, self._cache, config.format.build(), selection, limits)
+        senses = Senses(self._clock, self.metrics, self.health, self._rng)
+        return Dispatcher(config.name, config.sink.build(), self.store, reader, limits, senses)
+
+    async def _open_servers(self) -> None:
+        views = Views(
+            metrics=self.metrics,
+            health=self.health,
+            status=self.report,
+            snapshot=self.store.snapshot,
+            probe=self.store.ping,
+            now=self._clock.now,
+        )
+        server = await self._stack.enter_async_context(HttpServer(self._settings.http.listen, views))
+        self.url = server.url
+        routes = reading_routes(self.report, self.store.dead_letters)
+        await self._stack.enter_async_context(ControlServer(self._settings.store.path, routes))
+
+    async def report(self) -> StatusReport:
+        """Say how everything is."""
+        daemon = Daemon(
+            at=self._clock.now(),
+            started_at=self._started_at,
+            health=self.health,
+            accounts=self._accounts,
+            destinations=[one.name for one in self._settings.destinations],
+            paused=self.pressure.paused,
+        )
+        return build_report(daemon, await self.store.snapshot())

@@ -1,0 +1,98 @@
+"""The status report as tables."""
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from mcwatch.cli.tables import state, table, text
+from mcwatch.domain.status import StatusReport, problems
+from mcwatch.httpserver import texts
+
+
+def parts(report: StatusReport) -> Iterator[RenderableType]:
+    """Return what to print, in order."""
+    yield _headline(report)
+    for problem in problems(report):
+        yield Text.assemble(("! ", "bold red"), text(problem.subject, "bold"), ": ", text(problem.reason))
+        if problem.remedy:
+            yield text(f"  → {problem.remedy}")
+    yield ""
+    yield _accounts(report)
+    yield ""
+    if any(account.queues or account.quota for account in report.accounts):
+        yield _budgets(report)
+        yield ""
+    yield _destinations(report)
+    yield ""
+    store = report.store
+    yield text(
+        f"store {texts.size(store.bytes)}, backlog {texts.size(store.backlog_bytes)}"
+        f" of {texts.size(store.backlog_limit_bytes)}"
+    )
+
+
+def _headline(report: StatusReport) -> Text:
+    if not report.live:
+        return text(f"mcwatch {report.version}: no daemon is running; this is what the store knows", "bold yellow")
+    words = ("all is well", "green") if report.healthy else ("needs attention", "bold red")
+    return Text.assemble(f"mcwatch {report.version}, running for {texts.duration(report.uptime_secs)}: ", words)
+
+
+def _accounts(report: StatusReport) -> RenderableType:
+    rows = [
+        (
+            account.name,
+            source.name,
+            state(source.up),
+            texts.ago(source.last_success_at, report.at),
+            texts.duration(source.lag_secs),
+            texts.count(source.received),
+            texts.count(source.new),
+            texts.count(source.undecodable),
+        )
+        for account in report.accounts
+        for source in account.sources
+    ]
+    return table("Accounts", ("account", "source", "state", "last success", "lag", "rows", "new", "undecodable"), rows)
+
+
+def _budgets(report: StatusReport) -> RenderableType:
+    rows = []
+    for account in report.accounts:
+        rows += [
+            (
+                account.name,
+                f"queue {queue.type}",
+                f"{texts.count(queue.depth)} messages",
+                texts.duration(queue.oldest_secs),
+            )
+            for queue in account.queues
+        ]
+        rows += [
+            (
+                account.name,
+                f"quota {quota.endpoint}",
+                f"{texts.count(quota.remaining)} of {texts.count(quota.limit)} left",
+                f"waits {texts.duration(quota.waiting_secs)}" if quota.waiting_secs else "",
+            )
+            for quota in account.quota
+        ]
+    return table("Queues and quota", ("account", "what", "now", "oldest"), rows)
+
+
+def _destinations(report: StatusReport) -> RenderableType:
+    rows = [
+        (
+            one.name,
+            state(one.up),
+            texts.count(one.delivered),
+            texts.count(one.waiting),
+            texts.duration(one.oldest_secs),
+            texts.count(one.dead_letters),
+            f"{texts.ago(one.last_error_at, report.at)}: {one.last_error}" if one.last_error else "",
+        )
+        for one in report.destinations
+    ]
+    columns = ("destination", "state", "delivered", "waiting", "oldest", "dead letters", "last error")
+    return table("Destinations", columns, rows)

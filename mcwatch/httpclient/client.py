@@ -1,0 +1,170 @@
+"""One other side spoken to over HTTP: a session with its limits, time-outs, TLS and proxy."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import aiohttp
+from yarl import URL
+
+from mcwatch import __version__
+from mcwatch.domain.errors import FailureReason, MisconfiguredError, TransientError
+from mcwatch.httpclient.tls_contexts import shared_context
+from mcwatch.httpclient.translate import Where, translated
+from mcwatch.tls import TlsOptions
+
+if TYPE_CHECKING:
+    import ssl
+
+_MIB = 2**20
+_STREAMED_BYTES = _MIB  # aiohttp wants larger bodies as a file, so that writing them does not hold up the loop
+_KEEPALIVE_SECS = 75.0  # longer than the usual poll interval of 60 s
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """How to reach the other side.
+
+    Args:
+        timeout_secs: for a whole request, from the wait for a free connection to the last byte of the answer.
+        connect_timeout_secs: for TCP and the TLS handshake.
+        tls: whom to trust, and the client certificate.
+        proxy: URL of an HTTP proxy, with user and password where it wants them; environment variables are ignored.
+        max_body_bytes: largest answer accepted, counted after decompression.
+        max_connections: connections open at a time.
+        unix_socket: path of a Unix socket to use whatever host the URL names.
+        cookies: keep and send back cookies, as sticky load balancers need it.
+    """
+
+    timeout_secs: float = 30.0
+    connect_timeout_secs: float = 10.0
+    tls: TlsOptions = field(default_factory=TlsOptions)
+    proxy: str | None = field(default=None, repr=False)
+    max_body_bytes: int = 64 * _MIB
+    max_connections: int = 8
+    unix_socket: Path | None = None
+    cookies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A complete answer; ``headers`` ignores case."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class HttpClient:
+    """A session with one other side. Connections are kept; redirects are never followed.
+
+    Entering raises MisconfiguredError when the TLS files or the proxy's URL cannot be used.
+    """
+
+    def __init__(self, options: ClientOptions) -> None:
+        self._options = options
+        self._session: aiohttp.ClientSession | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._proxy: URL | None = None
+
+    async def __aenter__(self) -> Self:
+        options = self._options
+        self._proxy = _proxy_url(options.proxy) if options.proxy else None
+        self._tls = shared_context(options.tls)
+        self._session = aiohttp.ClientSession(
+            connector=self._connector(),
+            cookie_jar=aiohttp.CookieJar(unsafe=True) if options.cookies else aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=options.timeout_secs, sock_connect=options.connect_timeout_secs),
+            headers={"User-Agent": f"mcwatch/{__version__}"},
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session:
+            await self._session.close()
+            self._session = None
+
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Response:
+        """Send one request and read the whole answer, whatever its status.
+
+        Raises TransientError (TIMEOUT, CONNECTION; BAD_RESPONSE, TOO_LARGE when the answer cannot be read),
+        MisconfiguredError (the URL; TLS when the other side is not whom it should be) and AuthError (the proxy's).
+        """
+        if self._session is None:
+            raise RuntimeError("the HTTP client is used outside its context")
+        target = _target_url(url)
+        where = Where.of(target, self._proxy, self._options.unix_socket)
+        data = io.BytesIO(body) if body is not None and len(body) > _STREAMED_BYTES else body
+        with translated(where):
+            async with self._session.request(
+                method,
+                target,
+                headers=headers,
+                data=data,
+                allow_redirects=False,
+                proxy=self._proxy,
+                ssl=self._tls or True,
+            ) as response:
+                return Response(response.status, response.headers, await self._read(response, where))
+
+    def _connector(self) -> aiohttp.BaseConnector:
+        limit = self._options.max_connections
+        if self._options.unix_socket:
+            return aiohttp.UnixConnector(str(self._options.unix_socket), limit=limit)
+        return aiohttp.TCPConnector(limit=limit, keepalive_timeout=_KEEPALIVE_SECS)
+
+    async def _read(self, response: aiohttp.ClientResponse, where: Where) -> bytes:
+        """Collect the body and stop at the limit; what is left unread goes with the connection."""
+        limit = self._options.max_body_bytes
+        chunks: list[bytes] = []
+        size = 0
+        if "Content-Encoding" not in response.headers:
+            size = response.content_length or 0
+        if size <= limit:
+            size = 0
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > limit:
+                    break
+                chunks.append(chunk)
+        if size > limit:
+            response.close()
+            raise TransientError(
+                f"the answer of {where} is larger than {limit} bytes and was not read",
+                reason=FailureReason.TOO_LARGE,
+                remedy="ask for smaller pages, or raise the limit for answers",
+            )
+        return b"".join(chunks)
+
+
+def _target_url(text: str) -> URL:
+    try:
+        url = URL(text)
+    except ValueError as error:
+        raise MisconfiguredError("the URL cannot be read", remedy="write it as https://host[:port]/path") from error
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise MisconfiguredError(
+            "the URL is not one of a web server", remedy="write it as https://host[:port]/path or http://…"
+        )
+    return url
+
+
+def _proxy_url(text: str) -> URL:
+    """Read the proxy's URL; no word of it may show up in an error, for it may hold a password."""
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise MisconfiguredError(
+            "the proxy is not given as a URL that can be used", remedy="write proxy as http://[user:password@]host:port"
+        )
+    return url

@@ -1,0 +1,87 @@
+"""The bounded retry inside one poll (style guide, part 4.6): few attempts, seconds, never nested."""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+from mcwatch.domain.backoff import full_jitter
+from mcwatch.domain.errors import ThrottledError, TransientError
+from mcwatch.interfaces import Clock
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How patiently one call is repeated.
+
+    Args:
+        attempts: calls made altogether.
+        base_secs: upper bound of the first wait, doubled for each further one.
+        cap_secs: upper bound of any wait that nobody asked for.
+        max_wait_secs: a throttle that asks for more than this is handed to the caller at once.
+    """
+
+    attempts: int = 4
+    base_secs: float = 0.5
+    cap_secs: float = 20.0
+    max_wait_secs: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """One failed attempt about to be repeated: its number (from 1), the wait before the next, and what went wrong."""
+
+    attempt: int
+    wait_secs: float
+    error: TransientError
+
+
+async def with_retries(
+    call: Callable[[], Awaitable[T]],
+    policy: RetryPolicy,
+    *,
+    clock: Clock,
+    rng: random.Random,
+    on_retry: Callable[[Retry], None] | None = None,
+) -> T:
+    """Return what ``call`` returns, repeating it after a TransientError.
+
+    Raises the last error when the attempts are used up, and every other error at once. The waits run on ``clock`` and
+    end at cancellation.
+    """
+
+    def retried(error: BaseException) -> bool:
+        return isinstance(error, TransientError) and _asked_secs(error) <= policy.max_wait_secs
+
+    def wait_secs(state: RetryCallState) -> float:
+        backoff = full_jitter(
+            state.attempt_number, base_secs=policy.base_secs, cap_secs=policy.cap_secs, draw=rng.uniform
+        )
+        return max(backoff, _asked_secs(_error_of(state)))
+
+    def report(state: RetryCallState) -> None:
+        error = _error_of(state)
+        if on_retry is not None and isinstance(error, TransientError):
+            on_retry(Retry(state.attempt_number, state.upcoming_sleep, error))
+
+    retrying = AsyncRetrying(
+        sleep=clock.sleep,
+        stop=stop_after_attempt(policy.attempts),
+        wait=wait_secs,
+        retry=retry_if_exception(retried),
+        before_sleep=report,
+        reraise=True,
+    )
+    return await retrying(call)
+
+
+def _asked_secs(error: BaseException | None) -> float:
+    return (error.retry_after_secs or 0.0) if isinstance(error, ThrottledError) else 0.0
+
+
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None

@@ -1,0 +1,84 @@
+"""The meaning of an HTTP status for whoever sends events to a receiver."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from mcwatch.domain.errors import (
+    AuthError,
+    FailureReason,
+    McwatchError,
+    MisconfiguredError,
+    PermanentError,
+    ThrottledError,
+    TransientError,
+)
+from mcwatch.httpclient.client import Response
+from mcwatch.httpclient.dates import parse_http_date
+from mcwatch.httpclient.throttle import retry_after_secs
+
+_EXCERPT_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    error: Callable[..., McwatchError]
+    reason: FailureReason
+    remedy: str = ""
+
+
+_CREDENTIAL = _Meaning(AuthError, FailureReason.AUTH, "check the credential and what it is allowed to do")
+_PROXY = _Meaning(AuthError, FailureReason.AUTH, "check the user name and the password in proxy")
+_ADDRESS = _Meaning(MisconfiguredError, FailureReason.MISCONFIGURED, "check the URL")
+_LATER = _Meaning(TransientError, FailureReason.SERVER)
+_REFUSED = _Meaning(PermanentError, FailureReason.REFUSED)
+
+_MEANINGS: dict[int, _Meaning] = {
+    HTTPStatus.UNAUTHORIZED: _CREDENTIAL,
+    HTTPStatus.FORBIDDEN: _CREDENTIAL,
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: _PROXY,
+    HTTPStatus.NOT_FOUND: _ADDRESS,
+    HTTPStatus.METHOD_NOT_ALLOWED: _ADDRESS,
+    HTTPStatus.GONE: _ADDRESS,
+    HTTPStatus.REQUEST_TIMEOUT: _LATER,
+    HTTPStatus.TOO_EARLY: _LATER,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: _Meaning(PermanentError, FailureReason.TOO_LARGE),
+}
+_REDIRECT = _Meaning(
+    MisconfiguredError, FailureReason.MISCONFIGURED, "write the final URL; redirects are never followed"
+)
+
+
+def error_for(response: Response, what: str) -> McwatchError | None:
+    """Return the error that the status stands for, None for any 2xx.
+
+    ``what`` names the receiver in the message, for example ``the webhook hook.example:443``.
+    """
+    status = response.status
+    if 200 <= status < 300:
+        return None
+    message = f"{what} answered {status}"
+    wait_secs = _wait_secs(response)
+    if status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.SERVICE_UNAVAILABLE and wait_secs is not None):
+        return ThrottledError(message, retry_after_secs=wait_secs)
+    meaning = _meaning(status)
+    return meaning.error(message, reason=meaning.reason, remedy=meaning.remedy)
+
+
+def excerpt(response: Response) -> str:
+    """Return the receiver's own words, for a dead letter alone: they may quote what was sent."""
+    return response.body[:_EXCERPT_BYTES].decode("utf-8", "replace").strip()
+
+
+def _meaning(status: int) -> _Meaning:
+    known = _MEANINGS.get(status)
+    if known:
+        return known
+    if 300 <= status < 400:
+        return _REDIRECT
+    return _REFUSED if 400 <= status < 500 else _LATER
+
+
+def _wait_secs(response: Response) -> float | None:
+    """Read ``Retry-After`` against the receiver's own ``Date``, so that a wrong clock here changes nothing."""
+    return retry_after_secs(response.headers.get("Retry-After"), parse_http_date(response.headers.get("Date")))

@@ -1,0 +1,1 @@
+"""What a running daemon answers: metrics, probes, its status, and the control socket of its own commands."""

@@ -1,0 +1,66 @@
+"""What every route shares: protective headers, JSON answers, errors of the tree as JSON."""
+
+from collections.abc import Iterable
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from mcwatch.domain.errors import FailureReason, McwatchError, StoreUnavailable
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Server": "mcwatch",
+}
+_MAX_REQUEST_BYTES = 64 * 1024
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """A failure as JSON: what failed, its reason from the closed set, what to do."""
+
+    error: str
+    reason: str
+    remedy: str = ""
+
+
+def json_answer(value: object, status: int = 200) -> web.Response:
+    """Answer with a value that msgspec can encode."""
+    return web.Response(body=msgspec.json.encode(value) + b"\n", status=status, content_type="application/json")
+
+
+def application(routes: Iterable[web.AbstractRouteDef]) -> web.Application:
+    """Build an application whose every answer, errors included, carries the protective headers."""
+    built = web.Application(client_max_size=_MAX_REQUEST_BYTES, middlewares=[_errors_as_json])
+    built.add_routes(routes)
+    built.on_response_prepare.append(_add_headers)
+    return built
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as answer:
+        refusal = json_answer(
+            ErrorAnswer(f"{request.method} {request.path}: {answer.reason}", "refused"), answer.status
+        )
+        if "Allow" in answer.headers:
+            refusal.headers["Allow"] = answer.headers["Allow"]
+        return refusal
+    except McwatchError as error:
+        later = isinstance(error, StoreUnavailable) or error.reason is FailureReason.TIMEOUT
+        return json_answer(ErrorAnswer(str(error), error.reason, error.remedy), 503 if later else 400)
+    except TimeoutError:
+        late = ErrorAnswer("mcwatch did not answer in time", FailureReason.TIMEOUT, "try again; see the log")
+        return json_answer(late, 503)

@@ -1,0 +1,162 @@
+"""The control socket: how the commands of this machine talk to the running daemon.
+
+A Unix socket beside the store, open to the daemon's own user alone, that speaks HTTP with JSON. What it can do is a
+list of routes; a verb more is a route more.
+"""
+
+import os
+import socket
+import stat
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+from aiohttp import web
+
+from mcwatch.domain.errors import ConfigError, PermanentError
+from mcwatch.domain.outbox import DeadLetter
+from mcwatch.domain.status import StatusReport
+from mcwatch.httpserver.answers import application, json_answer
+from mcwatch.httpserver.socket_path import control_socket_path, short_path
+
+_log = structlog.get_logger(__name__)
+
+_STOP_SECS = 2.0
+_ANSWERS_SECS = 1.0
+_MAX_LETTERS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRequest:
+    """A question of a command."""
+
+    query: Mapping[str, str]
+    body: bytes
+
+    def count(self, name: str, default: int, most: int) -> int:
+        """Return a positive number of the query; raises PermanentError when it is not one up to ``most``."""
+        text = self.query.get(name) or str(default)
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+            raise PermanentError(f"{name} is not a number", remedy=f"give a number from 1 to {most}")
+        return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRoute:
+    """One thing that can be asked: ``answer`` returns what msgspec encodes, or raises an error of the tree."""
+
+    method: str
+    path: str
+    answer: Callable[[ControlRequest], Awaitable[object]]
+
+
+def reading_routes(
+    status: Callable[[], Awaitable[StatusReport]],
+    dead_letters: Callable[[str | None, int], Awaitable[list[DeadLetter]]],
+) -> list[ControlRoute]:
+    """Return the routes that only read; ``dead_letters`` takes a destination (None: all) and a limit."""
+
+    async def report(_request: ControlRequest) -> StatusReport:
+        return await status()
+
+    async def letters(request: ControlRequest) -> list[DeadLetter]:
+        limit = request.count("limit", 100, _MAX_LETTERS)
+        return await dead_letters(request.query.get("destination"), limit)
+
+    return [ControlRoute("GET", "/status", report), ControlRoute("GET", "/dead-letters", letters)]
+
+
+class ControlServer:
+    """Listens on the socket while entered. Enter it only while holding the store's lock.
+
+    Entering raises ConfigError when the socket cannot be made or somebody already answers there.
+    """
+
+    def __init__(self, store_file: Path, routes: Sequence[ControlRoute]) -> None:
+        self.path = control_socket_path(store_file)
+        self._routes = routes
+        self._runner: web.AppRunner | None = None
+        self._made: tuple[int, int] | None = None
+
+    async def __aenter__(self) -> Self:
+        listening = self._bind()
+        routes = [web.route(route.method, route.path, _handler(route)) for route in self._routes]
+        self._runner = web.AppRunner(application(routes), access_log=None, shutdown_timeout=_STOP_SECS)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listening).start()
+        _log.debug("control_socket_open", path=str(self.path))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner:
+            await self._runner.cleanup()
+            self._runner = None
+        # Another daemon may have taken the name meanwhile: only our own socket is removed.
+        if self._made and _identity(self.path) == self._made:
+            self.path.unlink(missing_ok=True)
+
+    def _bind(self) -> socket.socket:
+        with short_path(self.path) as short:
+            try:
+                _remove_stale(short, self.path)
+                bound = _private_socket(short)
+            except OSError as error:
+                problem = f"store.url: the control socket {self.path} cannot be made: {error.strerror or error}"
+                remedy = "the store's directory must be writable and able to hold sockets"
+                raise ConfigError([f"{problem}; {remedy}"]) from error
+            self._made = _identity(short)
+            return bound
+
+
+def _private_socket(path: Path) -> socket.socket:
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        bound.bind(str(path))
+        # Nobody can connect before the socket listens, which it does only after this.
+        path.chmod(0o600)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _remove_stale(short: Path, path: Path) -> None:
+    """Remove a socket that a killed daemon left; anything else of that name stays and is an error."""
+    try:
+        status = os.lstat(short)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(status.st_mode):
+        raise ConfigError([f"store.url: {path} is in the way of the control socket: move that file elsewhere"])
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.settimeout(_ANSWERS_SECS)
+        try:
+            caller.connect(str(short))
+        except ConnectionRefusedError:
+            short.unlink(missing_ok=True)
+            return
+        except (TimeoutError, BlockingIOError):
+            # Somebody listens, if too busy to answer.
+            pass
+    raise ConfigError([f"store.url: another mcwatch answers at {path}: stop it, or use another store"])
+
+
+def _handler(route: ControlRoute) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        question = ControlRequest(dict(request.query), await request.read())
+        return json_answer(await route.answer(question))
+
+    return handle

@@ -1,0 +1,30 @@
+"""Whether an account as a whole works: it is down while no source of it gets an answer."""
+
+from mcwatch.domain.errors import McwatchError
+from mcwatch.telemetry.health import Component, Health
+
+
+class AccountHealth:
+    """The state of one account, put together from its sources.
+
+    One source that lacks a permission is that source's trouble; a credential refused or an API out of reach shows in
+    every source, and then the account is down.
+    """
+
+    def __init__(self, account: str, sources: int, health: Health) -> None:
+        self._component = Component.of_account(account)
+        self._sources = sources
+        self._failing: set[str] = set()
+        self._health = health
+        health.expect(self._component)
+
+    def succeeded(self, source: str) -> None:
+        """Report an answer."""
+        self._failing.discard(source)
+        self._health.up(self._component)
+
+    def failed(self, source: str, error: McwatchError) -> None:
+        """Report a failure."""
+        self._failing.add(source)
+        if len(self._failing) >= self._sources:
+            self._health.failed(self._component, error)

@@ -1,0 +1,56 @@
+"""When polling rests: the backlog is too large, or the disk is full."""
+
+from mcwatch.domain.event import FINDER
+from mcwatch.interfaces import Clock, Store
+from mcwatch.telemetry.health import STORE, Health
+from mcwatch.telemetry.metrics import Metrics
+
+FINDER_SHARE = 0.9
+"""The finder rests first: it loses nothing by it, since its cursor stands still and its history is long."""
+
+_BACKLOG = "backlog"
+_STORE_FULL = "store"
+REASONS = (_BACKLOG, _STORE_FULL)
+
+
+class Backpressure:
+    """Knows whether a source may poll; refreshed once a second by its own loop, asked without waiting."""
+
+    def __init__(
+        self, store: Store, max_backlog_bytes: int, *, clock: Clock, metrics: Metrics, health: Health
+    ) -> None:
+        self._store = store
+        self._limit = max_backlog_bytes
+        self._clock = clock
+        self._metrics = metrics
+        self._health = health
+        self._backlog = 0
+        self._full = False
+
+    async def run(self) -> None:
+        """Keep the figures fresh, for ever."""
+        while True:
+            await self.refresh()
+            await self._clock.sleep(1.0)
+
+    async def refresh(self) -> None:
+        """Read the figures once."""
+        was_full = self._full
+        self._full = not await self._store.recover()
+        if self._full:
+            self._health.down(STORE, "the disk that holds the store is full", "make room on that disk")
+        elif was_full:
+            self._health.up(STORE)
+        self._backlog = await self._store.backlog_bytes()
+        self._metrics.polling_paused.labels(_STORE_FULL).set(self._full)
+        self._metrics.polling_paused.labels(_BACKLOG).set(self._backlog >= self._limit * FINDER_SHARE)
+
+    @property
+    def paused(self) -> list[str]:
+        """Why polling of some source rests, empty when none does."""
+        return [reason for reason, holds in ((_BACKLOG, self.holds(FINDER)), (_STORE_FULL, self._full)) if holds]
+
+    def holds(self, source: str) -> bool:
+        """Tell whether this kind of source must rest now."""
+        limit = self._limit * FINDER_SHARE if source == FINDER else self._limit
+        return self._full or self._backlog >= limit

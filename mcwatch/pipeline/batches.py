@@ -1,0 +1,119 @@
+"""Reading from positions: the next batch of a destination, across its accounts, each in turn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from mcwatch.domain.delivery import Batch
+from mcwatch.domain.outbox import OutboxRow
+from mcwatch.domain.selection import Selection
+from mcwatch.interfaces import Format, Store
+from mcwatch.pipeline.cache import LineCache
+from mcwatch.pipeline.inflight import InFlight, Segment
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """How large a batch may get, in events and in bytes of native JSON, and how long it waits to get there."""
+
+    max_events: int = 500
+    max_bytes: int = 2**20
+    linger_secs: float = 0.0
+
+
+class BatchReader:
+    """Builds batches for one destination from where its positions stand."""
+
+    def __init__(
+        self,
+        destination: str,
+        store: Store,
+        cache: LineCache,
+        form: Format,
+        selection: Selection,
+        limits: BatchLimits,
+    ) -> None:
+        self._destination = destination
+        self._store = store
+        self._cache = cache
+        self._form = form
+        self._selection = selection
+        self._limits = limits
+        self._turn = 0
+
+    def waiting(self, positions: dict[int, int]) -> int:
+        """Return how many events lie behind the positions; an account met for the first time starts at 0."""
+        return sum(head - positions.setdefault(account, 0) for account, head in self._store.heads().items())
+
+    async def next(self, positions: dict[int, int], accounts: dict[int, str]) -> InFlight | None:
+        """Return the next batch, None when nothing waits. Positions stay as they are."""
+        heads = self._store.heads()
+        behind = sorted(account for account, head in heads.items() if head > positions.setdefault(account, 0))
+        if not behind:
+            return None
+        self._turn += 1
+        start = self._turn % len(behind)
+        segments: list[Segment] = []
+        events, room = self._limits.max_events, self._limits.max_bytes
+        for account in behind[start:] + behind[:start]:
+            wants = self._selection.wants_account(accounts.get(account, ""))
+            segment = await self._segment(account, positions[account], events, room, wants=wants)
+            if segment is None:
+                continue
+            segments.append(segment)
+            events -= len(segment.natives)
+            room -= sum(map(len, segment.natives))
+            if events <= 0 or room <= 0:
+                break
+        if not segments:
+            return None
+        native = [segment.natives[index] for segment in segments for index in segment.wanted]
+        return InFlight(self._destination, segments, Batch(native, self._form.render(native)))
+
+    async def _segment(
+        self, account: int, position: int, events: int, room: int, *, wants: bool
+    ) -> Segment | None:
+        rows = await self._store.read(account, position, room, self._cache.natives_of(account))
+        lines = self._joined(account, position, rows, events)
+        if not lines:
+            # What the cache held when it was asked has been pushed out since.
+            rows = await self._store.read(account, position, room)
+            lines = self._joined(account, position, rows, events)
+        if not lines:
+            return None
+        natives = _within(lines, events, room)
+        wanted: Sequence[int] = self._selection.wanted(natives) if wants else ()
+        return Segment(account, position, natives, wanted, rows[0].observed_at.timestamp())
+
+    def _joined(self, account: int, position: int, rows: Sequence[OutboxRow], events: int) -> Sequence[bytes]:
+        """Return the lines from ``position`` on, as far as they follow each other and up to ``events`` or a bit more."""
+        joined: list[bytes] = []
+        for row in rows:
+            skip = position + len(joined) - row.first_offset
+            lines = self._lines(account, row)
+            if skip < 0 or not lines:
+                break
+            joined += lines[skip:]
+            if len(joined) >= events:
+                break
+        return joined
+
+    def _lines(self, account: int, row: OutboxRow) -> Sequence[bytes]:
+        lines = self._cache.get(account, row.first_offset)
+        if lines is not None:
+            return lines
+        if row.lines is None:
+            return ()
+        lines = row.lines.split(b"\n")[:-1]
+        self._cache.put(account, row.first_offset, lines)
+        return lines
+
+
+def _within(lines: Sequence[bytes], events: int, room: int) -> Sequence[bytes]:
+    """Return the first lines that keep to both limits, at least one."""
+    count = min(events, len(lines))
+    sizes = list(accumulate(len(line) for line in lines[:count]))
+    if sizes and sizes[-1] > room:
+        count = max(1, sum(1 for size in sizes if size <= room))
+    return lines[:count]
+

@@ -1,0 +1,48 @@
+"""The one gate before a destination: after a failure, nothing is sent until the time it names."""
+
+import random
+
+from mcwatch.domain.backoff import full_jitter, probe_delay
+from mcwatch.domain.errors import McwatchError, PermanentError, ThrottledError
+from mcwatch.interfaces import Clock
+
+_BASE_SECS = 1.0
+_CAP_SECS = 60.0
+
+
+class Gate:
+    """Holds the time of the next attempt: full jitter after passing trouble, slow probes after a refusal."""
+
+    def __init__(self, clock: Clock, rng: random.Random) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._failures = 0
+        self._opens_at = 0.0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether an attempt would have to wait now."""
+        return self._clock.monotonic() < self._opens_at
+
+    async def wait(self) -> None:
+        """Wait until an attempt may be made."""
+        delay = self._opens_at - self._clock.monotonic()
+        if delay > 0:
+            await self._clock.sleep(delay)
+
+    def opened(self) -> None:
+        """Report an attempt that worked."""
+        self._failures = 0
+        self._opens_at = 0.0
+
+    def failed(self, error: McwatchError) -> float:
+        """Report an attempt that did not; return the seconds until the next one may be made."""
+        self._failures += 1
+        if isinstance(error, PermanentError):
+            delay = probe_delay(self._failures) * self._rng.uniform(0.9, 1.1)
+        else:
+            delay = full_jitter(self._failures, base_secs=_BASE_SECS, cap_secs=_CAP_SECS, draw=self._rng.uniform)
+            asked = error.retry_after_secs if isinstance(error, ThrottledError) else None
+            delay = max(delay, asked or 0.0)
+        self._opens_at = self._clock.monotonic() + delay
+        return delay

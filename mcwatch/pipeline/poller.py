@@ -1,0 +1,172 @@
+"""The loop of one source: wait, read it page by page, commit each page, say how it went."""
+
+import random
+from collections import Counter
+
+import structlog
+
+from mcwatch.domain.backoff import probe_delay
+from mcwatch.domain.errors import (
+    McwatchError,
+    PermanentError,
+    StoreCorrupt,
+    StoreUnavailable,
+)
+from mcwatch.domain.event import QUEUE
+from mcwatch.domain.page import Feed, PageCounts
+from mcwatch.domain.schedule import first_due, next_due
+from mcwatch.interfaces import Clock, Source, Store
+from mcwatch.pipeline.accounts import AccountHealth
+from mcwatch.pipeline.backpressure import Backpressure
+from mcwatch.pipeline.ingest import Ingest
+from mcwatch.telemetry.health import STORE, Component, Health
+from mcwatch.telemetry.metrics import Metrics
+
+logger = structlog.get_logger(__name__)
+
+
+class Poller:
+    """Drives one source for ever. No failure of the API or the store ends it, save a store that cannot be trusted."""
+
+    def __init__(
+        self,
+        source: Source,
+        feed: Feed,
+        store: Store,
+        ingest: Ingest,
+        watch: "PollWatch",
+        *,
+        clock: Clock,
+    ) -> None:
+        self._source = source
+        self._feed = feed
+        self._store = store
+        self._ingest = ingest
+        self._watch = watch
+        self._clock = clock
+
+    async def run(self, draw: random.Random) -> None:
+        """Poll at the source's interval; a source that is down is tried more slowly."""
+        due = first_due(self._clock.monotonic(), self._source.interval_secs, draw.random())
+        while True:
+            await self._clock.sleep(max(0.0, due - self._clock.monotonic()))
+            pause = await self.poll_once()
+            now = self._clock.monotonic()
+            due = next_due(due, now, self._source.interval_secs) if pause is None else now + pause * draw.uniform(0.9, 1.1)
+
+    async def poll_once(self) -> float | None:
+        """Poll once; return None when the next poll is due at the usual time, else the seconds to wait for it."""
+        if self._watch.rests():
+            return None
+        started = self._clock.monotonic()
+        total: Counter[str] = Counter()
+        try:
+            cursors = await self._store.cursors(self._feed)
+            async for page in self._source.poll(cursors):
+                outcome = await self._ingest.commit(page)
+                _add(total, outcome.counts, sum(outcome.kinds.values()))
+        except StoreCorrupt:
+            raise
+        except McwatchError as error:
+            return self._watch.failed(error, total, self._clock.monotonic() - started)
+        except Exception as error:  # noqa: BLE001 - a defect met by one answer must not end the daemon
+            logger.exception("poll_defect", account=self._feed.account, source=self._feed.source)
+            return self._watch.failed(_defect(error), total, self._clock.monotonic() - started)
+        self._watch.succeeded(total, self._clock.monotonic() - started)
+        return None
+
+
+def _defect(error: Exception) -> McwatchError:
+    return McwatchError(
+        f"a defect in mcwatch ended the poll ({type(error).__name__})",
+        remedy="please report it with the log lines around it; the poll is tried again",
+    )
+
+
+def _add(total: Counter[str], counts: PageCounts, events: int) -> None:
+    total["pages"] += 1
+    total["received"] += counts.received
+    total["new"] += counts.new
+    total["duplicate"] += counts.duplicate
+    total["undecodable"] += counts.undecodable
+    total["events"] += events
+
+
+class PollWatch:
+    """What the polls of one source say to health, metrics and log."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        account: AccountHealth,
+        pressure: Backpressure,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        health: Health,
+    ) -> None:
+        self._feed = feed
+        self._account = account
+        self._pressure = pressure
+        self._clock = clock
+        self._metrics = metrics
+        self._health = health
+        self._component = Component.of_source(feed.account, feed.source)
+        self._failures = 0
+        self._resting = False
+
+    def rests(self) -> bool:
+        """Tell whether polling must rest now, counting the queue polls not taken."""
+        resting = self._pressure.holds(self._feed.source)
+        if resting and self._feed.source == QUEUE:
+            self._metrics.queue_polls_skipped_total.labels(self._feed.account).inc()
+        if resting != self._resting:
+            self._resting = resting
+            log = logger.warning if resting else logger.info
+            log(
+                "polling_paused" if resting else "polling_resumed",
+                account=self._feed.account,
+                source=self._feed.source,
+                reasons=self._pressure.paused,
+            )
+        return resting
+
+    def succeeded(self, total: Counter[str], secs: float) -> None:
+        """Report a poll that read everything it meant to."""
+        self._failures = 0
+        self._count("ok", secs)
+        self._metrics.poll_last_success_timestamp_seconds.labels(self._feed.account, self._feed.source).set(
+            self._clock.now().timestamp()
+        )
+        self._health.up(STORE)
+        self._health.up(self._component)
+        self._account.succeeded(self._feed.source)
+        logger.info(
+            "poll_done", account=self._feed.account, source=self._feed.source, secs=round(secs, 3), **dict(total)
+        )
+
+    def failed(self, error: McwatchError, total: Counter[str], secs: float) -> float | None:
+        """Report a poll that failed; return how long to wait, None for the usual time."""
+        self._count(str(error.reason), secs)
+        logger.info(
+            "poll_failed",
+            account=self._feed.account,
+            source=self._feed.source,
+            reason=str(error.reason),
+            secs=round(secs, 3),
+            **dict(total),
+        )
+        if isinstance(error, StoreUnavailable):
+            self._health.failed(STORE, error)
+            return None
+        self._health.failed(self._component, error)
+        self._account.failed(self._feed.source, error)
+        if not isinstance(error, PermanentError):
+            self._failures = 0
+            return None
+        self._failures += 1
+        return probe_delay(self._failures)
+
+    def _count(self, outcome: str, secs: float) -> None:
+        self._metrics.polls_total.labels(self._feed.account, self._feed.source, outcome).inc()
+        self._metrics.poll_duration_seconds.labels(self._feed.account, self._feed.source).observe(secs)

@@ -1,0 +1,27 @@
+"""The configuration file: its shape, how it is read, and what is said about a file that cannot be used."""
+
+from mcwatch.settings.loading import load
+from mcwatch.settings.models import (
+    AccountConfig,
+    BatchConfig,
+    DestinationConfig,
+    HttpConfig,
+    LogConfig,
+    SelectConfig,
+    Settings,
+    StoreConfig,
+)
+from mcwatch.settings.schema import schema
+
+__all__ = [
+    "AccountConfig",
+    "BatchConfig",
+    "DestinationConfig",
+    "HttpConfig",
+    "LogConfig",
+    "SelectConfig",
+    "Settings",
+    "StoreConfig",
+    "load",
+    "schema",
+]

@@ -1,0 +1,87 @@
+"""What the process environment has to say: overrides of single keys, and the values of ``{env: NAME}``."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, get_origin
+
+from pydantic import BaseModel, create_model
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from mcwatch.settings.document import KeyPath
+from mcwatch.settings.models import Settings
+
+_PREFIX = "MCWATCH_"
+_DELIMITER = "__"
+# The command line reads the first one; the others belong to the tests.
+_NO_OVERRIDES = re.compile(r"MCWATCH_(CONFIG|REQUIRE_COMPONENTS|TEST_.*)")
+# Kubernetes gives every container such variables for a service named mcwatch.
+_SERVICE_LINKS = re.compile(r"MCWATCH_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?)")
+
+
+def process_environment() -> Mapping[str, str]:
+    """Return the environment of this process."""
+    return os.environ
+
+
+class _Overrides(BaseSettings):
+    """The sections of the configuration that the environment can reach; the fields are added below."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter=_DELIMITER, extra="ignore")
+
+
+def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield name, field.annotation
+
+
+def _scalars(path: KeyPath, model: type[BaseModel]) -> Iterator[KeyPath]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _scalars((*path, name), field.annotation)
+        elif get_origin(field.annotation) not in {list, dict}:
+            yield (*path, name)
+
+
+def override_names() -> dict[str, KeyPath]:
+    """Return the variables that override a key, and which."""
+    paths = [path for name, model in _sections() for path in _scalars((name,), model)]
+    return {_PREFIX + _DELIMITER.join(str(part) for part in path).upper(): path for path in paths}
+
+
+class _Source(EnvSettingsSource):
+    """Reads the variables it is given instead of those of the process."""
+
+    def __init__(self, model: type[BaseSettings], variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        super().__init__(model)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in self._variables.items()}
+
+
+def overrides(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+    """Return what the environment sets, nested as in the file, and which variable set which key."""
+    names = {name: path for name, path in override_names().items() if name in environ}
+    fields: dict[str, Any] = {name: (model, model()) for name, model in _sections()}
+    model = create_model("Overrides", __base__=_Overrides, **fields)
+    values = _Source(model, {name: environ[name] for name in names})()
+    return values, {path: name for name, path in names.items()}
+
+
+def unknown_names(environ: Mapping[str, str], referenced: set[str]) -> Iterator[str]:
+    """Yield a problem for every variable that looks like an override and is none.
+
+    ``referenced`` are the names that the file asks for with ``{env: NAME}``.
+    """
+    known = override_names()
+    for name in sorted(environ):
+        if not name.startswith(_PREFIX) or name in known or name in referenced:
+            continue
+        if _NO_OVERRIDES.fullmatch(name) or _SERVICE_LINKS.fullmatch(name):
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"overrides are {', '.join(sorted(known))}"
+        yield f"environment: {name} overrides no key; {hint}"

@@ -1,0 +1,221 @@
+"""The root of the configuration and the sections that belong to no component."""
+
+import fnmatch
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Protocol, TypeVar
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from mcwatch.domain.errors import ConfigError
+from mcwatch.domain.event import EventKind
+from mcwatch.formats import FormatConfig
+from mcwatch.mimecast.config import ApiConfig
+from mcwatch.option_types import Config, Duration, Secret, Size
+from mcwatch.sinks import SinkConfig
+from mcwatch.sources import SourceConfig
+
+_LISTEN = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):(?P<port>\d{1,5})")
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+_DEFAULT_STORE = "sqlite:///var/mcwatch.db"
+_SQLITE = "sqlite:///"
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+NamedT = TypeVar("NamedT", bound=_Named)
+
+
+def _check_name(text: str) -> str:
+    if not re.fullmatch(_NAME, text) or text.endswith("\n"):
+        raise PydanticCustomError(
+            "name", "a name has 1 to 63 letters, digits, dots, dashes and underscores, the first a letter or digit"
+        )
+    return text
+
+
+def _check_listen(text: str) -> str:
+    match = _LISTEN.fullmatch(text)
+    if not match or int(match["port"]) > 65535:
+        raise PydanticCustomError("listen", "write host:port, such as 127.0.0.1:9640 or [::1]:9640")
+    return text
+
+
+def _check_store_url(url: Secret) -> Secret:
+    try:
+        text = url.reveal()
+    except ConfigError:
+        # load() checks the files of all secrets, with a message of its own.
+        return url
+    if not text:
+        return url
+    scheme = text.partition(":")[0]
+    if scheme in {"postgresql", "postgres"}:
+        raise PydanticCustomError("store_url", "PostgreSQL is not supported by this version; write sqlite:///path")
+    path = text.removeprefix(_SQLITE)
+    if not text.startswith(_SQLITE) or not path.strip("/") or path == ":memory:":
+        raise PydanticCustomError(
+            "store_url",
+            "write sqlite:///path for a path from the working directory, sqlite:////path for one from the root",
+        )
+    if "?" in path or "#" in path:
+        raise PydanticCustomError("store_url", "write the path alone: the store takes no options after `?` or `#`")
+    return url
+
+
+def _check_kinds(globs: list[str]) -> list[str]:
+    for glob in globs:
+        if not any(fnmatch.fnmatchcase(kind, glob) for kind in EventKind):
+            raise PydanticCustomError(
+                "kinds",
+                "{glob} matches no kind of event; the kinds are {known}",
+                {"glob": glob, "known": ", ".join(EventKind)},
+            )
+    return globs
+
+
+def _check_unique(entries: list[NamedT]) -> list[NamedT]:
+    seen: set[str] = set()
+    for index, entry in enumerate(entries):
+        if entry.name in seen:
+            # `index` leads the message to the second entry's line (problems.py).
+            raise PydanticCustomError(
+                "duplicate_name",
+                "another entry is named {name} already; names must differ",
+                {"name": entry.name, "index": index},
+            )
+        seen.add(entry.name)
+    return entries
+
+
+Name = Annotated[str, AfterValidator(_check_name), Field(json_schema_extra={"pattern": _NAME})]
+"""Stable key of an account or destination: in events, metrics and the store."""
+
+
+class LogConfig(Config):
+    """Logs, always on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity written. info is one line per poll and batch."
+    )
+    format: Literal["auto", "json", "console"] = Field(
+        "auto", description="json for machines, console for people; auto is console on a terminal and json elsewhere."
+    )
+
+
+class HttpConfig(Config):
+    """The status page, metrics and health checks."""
+
+    listen: Annotated[str, AfterValidator(_check_listen)] = Field(
+        "127.0.0.1:9640",
+        description="host:port to listen on, [address]:port with IPv6; port 0 takes a free one. "
+        "Loopback unless told otherwise, because the pages show account names.",
+    )
+
+
+class StoreConfig(Config):
+    """What survives a restart: cursors, fingerprints, undelivered events, dead letters."""
+
+    url: Annotated[Secret, AfterValidator(_check_store_url)] = Field(
+        Secret(_DEFAULT_STORE),
+        description="sqlite:///path from the working directory, sqlite:////path from the root. Made with mode 0600.",
+        json_schema_extra={"default": _DEFAULT_STORE},
+    )
+    max_backlog: Size = Field(
+        2 * 2**30,
+        gt=0,
+        description="Undelivered bytes, as stored, at which polling pauses until a destination catches up; nothing is "
+        "lost by it. Bounds the disk that the store takes.",
+    )
+    keep_delivered: Duration = Field(
+        24 * 3600.0, ge=0, description="How long delivered events stay, for replay. A day covers a receiver's bad day."
+    )
+    keep_fingerprints: Duration = Field(
+        31 * 86400.0,
+        gt=0,
+        description="How long a row is known by its fingerprint, counted from when Mimecast received the mail. Below "
+        "31d, which is how long the API can show a row, old rows come again as new events.",
+    )
+    keep_dead_letters: Duration = Field(
+        90 * 86400.0, gt=0, description="How long refused events and unreadable rows are kept for somebody to look at."
+    )
+    reserve: Size = Field(
+        64 * 2**20,
+        ge=0,
+        description="Disk space set aside, released when the disk is full so that deliveries can still be recorded.",
+    )
+
+    @property
+    def path(self) -> Path:
+        """The database file; relative to the working directory unless absolute. Raises ConfigError (secret file)."""
+        return Path(self.url.reveal().removeprefix(_SQLITE))
+
+
+class BatchConfig(Config):
+    """How many events go out together."""
+
+    max_events: int = Field(500, ge=1, le=100_000, description="Most events in one batch.")
+    max_bytes: Size = Field(
+        2**20,
+        gt=0,
+        description="Most bytes in one batch before compression; a larger event goes alone. 1MiB suits the limits "
+        "that receivers set by default.",
+    )
+    linger: Duration = Field(
+        0.0, ge=0, le=300, description="How long an incomplete batch waits for more events; 0s sends what is there."
+    )
+
+
+class SelectConfig(Config):
+    """Which events a destination gets; an event must pass all three."""
+
+    accounts: list[str] = Field(["*"], min_length=1, description="Account names; `*` and `?` stand for any characters.")
+    kinds: Annotated[list[str], AfterValidator(_check_kinds)] = Field(
+        ["*"], min_length=1, description="Kinds of event, such as `message.*` or `queue.left`."
+    )
+    routes: list[Literal["inbound", "outbound", "internal", "external"]] = Field(
+        [], description="Routes of the mail; empty for all. An event whose route the API did not name always passes."
+    )
+
+
+class AccountConfig(Config):
+    """One Mimecast tenant."""
+
+    name: Name = Field(
+        description="Stable name in events, metrics and the store. Renamed, the account starts anew with new event ids."
+    )
+    api: ApiConfig = Field(description="How to reach the account's API.")
+    sources: list[SourceConfig] = Field(min_length=1, description="The feeds to read.")
+
+
+class DestinationConfig(Config):
+    """One place where events go."""
+
+    name: Name = Field(description="Stable name in metrics and the store. Renamed, it is a new destination, see start.")
+    sink: SinkConfig = Field(description="Where the bytes go.")
+    format: FormatConfig = Field({"type": "json"}, validate_default=True, description="What the bytes are.")
+    batch: BatchConfig = Field(BatchConfig(), description="How events are grouped.")
+    start: Literal["latest", "earliest"] = Field(
+        "latest",
+        description="Where a destination new to the store begins for accounts that then exist: latest with the next "
+        "event, earliest with the oldest one kept.",
+    )
+    select: SelectConfig = Field(SelectConfig(), description="Which events it gets. Default: all.")
+
+
+class Settings(Config):
+    """The whole configuration file."""
+
+    log: LogConfig = Field(LogConfig(), description="What is logged, and how.")
+    http: HttpConfig = Field(HttpConfig(), description="Where the pages for people and probes are served.")
+    store: StoreConfig = Field(StoreConfig(), description="The durable store.")
+    accounts: Annotated[list[AccountConfig], AfterValidator(_check_unique)] = Field(
+        min_length=1, description="The Mimecast accounts to watch."
+    )
+    destinations: Annotated[list[DestinationConfig], AfterValidator(_check_unique)] = Field(
+        min_length=1, description="Where the events go."
+    )

@@ -1,0 +1,157 @@
+"""One TCP connection whose peer's acknowledgement can be waited for, with or without TLS.
+
+A plain socket rather than an asyncio transport: a transport has buffers of its own, above and below TLS, and "sent"
+would have to mean that all of them are empty. Here bytes are either in the kernel or not yet sent.
+"""
+
+import asyncio
+import fcntl
+import socket
+import ssl
+import struct
+import sys
+import termios
+from collections.abc import Callable
+from typing import Self
+
+from mcwatch.sinks.syslog.address import SockAddress
+from mcwatch.sinks.syslog.tls_session import TlsSession
+
+_READ_BYTES = 64 * 1024
+_READS = 16  # at a time: a peer that never stops talking must not hold up the loop
+_FIRST_LOOK_SECS = 0.0002  # loopback and LAN acknowledge within this
+_LONGEST_LOOK_SECS = 0.02
+_QUIET_SECS = 0.25
+"""Where the kernel cannot be asked: a peer that has not closed or reset by then is taken to have the bytes."""
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}  # dead peers found within a minute
+
+
+class LostError(Exception):
+    """The connection is gone; ``__cause__`` says why when the peer did not simply close it."""
+
+
+def unacknowledged_bytes(descriptor: int) -> int | None:
+    """Return how many bytes the peer's kernel has not acknowledged (SIOCOUTQ, tcp(7)); None where that is unknown."""
+    if sys.platform != "linux":
+        return None
+    answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, b"\0\0\0\0")
+    return int(struct.unpack("i", answer)[0])
+
+
+class Connection:
+    """A connected socket and its TLS session. Closed for good by the first failure."""
+
+    def __init__(self, sock: socket.socket, tls: TlsSession | None, outstanding: Callable[[int], int | None]) -> None:
+        self._sock = sock
+        self._tls = tls
+        self._outstanding = outstanding
+        self._loop = asyncio.get_running_loop()
+        self._lost = asyncio.Event()
+        self._why: OSError | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        address: SockAddress,
+        tls: tuple[ssl.SSLContext, str] | None,
+        *,
+        user_timeout_secs: float,
+        outstanding: Callable[[int], int | None] = unacknowledged_bytes,
+    ) -> Self:
+        """Connect and shake hands; ``tls`` is the context and the name to check. Raises OSError, ssl.SSLError too."""
+        family, target = address
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(0)
+            _tune(sock, user_timeout_secs)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(sock, target)
+            session = None
+            if tls:
+                session = TlsSession(*tls)
+                await session.handshake(sock)
+            connection = cls(sock, session, outstanding)
+            loop.add_reader(sock.fileno(), connection._read)
+        except BaseException:
+            sock.close()
+            raise
+        return connection
+
+    async def send(self, data: bytes) -> None:
+        """Send ``data`` and return once the peer's kernel has acknowledged all of it; raises LostError, OSError."""
+        self._read()  # a close that arrived since the last batch
+        self._raise_if_lost()
+        await self._loop.sock_sendall(self._sock, self._tls.encrypted(data) if self._tls else data)
+        await self._acknowledged()
+        self._read()  # a reset empties the queue as well
+        self._raise_if_lost()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the peer has closed or reset the connection."""
+        return self._lost.is_set()
+
+    def close(self) -> None:
+        """Close the socket, with a TLS farewell if there is room for it."""
+        if self._sock.fileno() < 0:
+            return
+        self._loop.remove_reader(self._sock.fileno())
+        try:
+            if self._tls and not self._lost.is_set():
+                self._sock.send(self._tls.farewell())
+        except OSError:
+            pass  # it was a courtesy
+        finally:
+            self._sock.close()
+
+    async def _acknowledged(self) -> None:
+        look_secs = _FIRST_LOOK_SECS
+        while not self._lost.is_set():
+            left = self._outstanding(self._sock.fileno())
+            if left is None:
+                await self._lost_within(_QUIET_SECS)
+                return
+            if not left:
+                return
+            await self._lost_within(look_secs)
+            look_secs = min(look_secs * 2, _LONGEST_LOOK_SECS)
+
+    async def _lost_within(self, secs: float) -> None:
+        try:
+            async with asyncio.timeout(secs):
+                await self._lost.wait()
+        except TimeoutError:
+            pass
+
+    def _read(self) -> None:
+        """Take what the peer says: syslog has no answers, so only its end matters, and what TLS needs to hear."""
+        if self._lost.is_set():
+            return
+        try:
+            for _ in range(_READS):
+                data = self._sock.recv(_READ_BYTES)
+                if not data or (self._tls and self._tls.heard(data)):
+                    self._set_lost(None)
+                    return
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._set_lost(error)
+
+    def _set_lost(self, why: OSError | None) -> None:
+        self._why = why
+        self._lost.set()
+        self._loop.remove_reader(self._sock.fileno())
+
+    def _raise_if_lost(self) -> None:
+        if self._lost.is_set():
+            raise LostError from self._why
+
+
+def _tune(sock: socket.socket, user_timeout_secs: float) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    options = {**_KEEPALIVE, "TCP_USER_TIMEOUT": max(1, round(user_timeout_secs * 1000))}
+    for name, value in options.items():
+        if hasattr(socket, name):  # not every system has all of them
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,12 @@
+"""The feeds mcwatch reads. The union of their configurations is the registry of what there is."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from mcwatch.sources.message_finder import MessageFinderConfig
+from mcwatch.sources.processing_queue import ProcessingQueueConfig
+
+SourceConfig = Annotated[ProcessingQueueConfig | MessageFinderConfig, Field(discriminator="type")]
+
+__all__ = ["SourceConfig"]

@@ -1,0 +1,188 @@
+"""Reading a row that is not as documented: one row at a time, whatever its spelling and types.
+
+Real answers come with integers written as text, one address where a list is due, several spellings of a field, nulls
+and keys nobody has described (reference notes F, G and I). All of it ends in the same :class:`Record`; a field that
+does not fit its meaning is kept under its own name in ``extra``, as is every unknown one. Only a row that names nothing
+to tell it by is unreadable.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from mcwatch.domain.record import Record, Unreadable, WireAddress
+
+SPELLINGS: Mapping[str, str] = {
+    "id": "id",
+    "status": "status",
+    "info": "info",
+    "subject": "subject",
+    "route": "route",
+    "routing": "route",
+    "fromEnv": "from_envelope",
+    "fromEnvelope": "from_envelope",
+    "fromHdr": "from_header",
+    "fromHeader": "from_header",
+    "to": "to",
+    "senderIP": "sender_ip",
+    "senderIp": "sender_ip",
+    "remoteIp": "sender_ip",
+    "remoteIP": "sender_ip",
+    "attachments": "attachments",
+    "attachment": "attachments",
+    "received": "received_at",
+    "sent": "sent_at",
+    "spamScore": "spam_score",
+    "detectionLevel": "detection_level",
+    "size": "size",
+    "attempts": "attempts",
+    "created": "created_at",
+    "nextAttempt": "next_attempt_at",
+    "lockedUntil": "locked_until",
+    "priority": "priority",
+}
+"""Every spelling of a field that either feed has been seen or documented to use, and our name for it."""
+
+_ADDRESS_KEYS = frozenset({"emailAddress", "displayableName", "displayName"})
+_DEEPEST = 32
+_PARSE_ERRORS = (ValueError, RecursionError, msgspec.DecodeError)
+
+
+class _Misfit(Exception):  # noqa: N818 - never leaves this module; it is an answer, not an error
+    """The value has not the meaning of its field."""
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _Misfit
+    return str(value)
+
+
+def _number(value: object) -> int | float:
+    if isinstance(value, bool):
+        raise _Misfit
+    if isinstance(value, str):
+        try:
+            return int(value)
+        except ValueError:
+            value = float(value)
+    if not isinstance(value, (int, float)) or value != value or value in (float("inf"), float("-inf")):
+        raise _Misfit
+    return value
+
+
+def _whole(value: object) -> int:
+    number = _number(value)
+    if number != int(number):
+        raise _Misfit
+    return int(number)
+
+
+def _flag(value: object) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (str, int)) and str(value).strip().lower() in known:
+        return known[str(value).strip().lower()]
+    raise _Misfit
+
+
+def _time(value: object) -> datetime:
+    if not isinstance(value, str):
+        raise _Misfit
+    at = datetime.fromisoformat(value.strip())
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _address(value: object) -> WireAddress:
+    if isinstance(value, str):
+        return WireAddress(value)
+    if not isinstance(value, dict) or not value.keys() <= _ADDRESS_KEYS:
+        raise _Misfit
+    address = value.get("emailAddress")
+    name = value.get("displayableName") or value.get("displayName")
+    return WireAddress(None if address is None else _text(address), None if name is None else _text(name))
+
+
+def _addresses(value: object) -> list[WireAddress]:
+    entries = value if isinstance(value, list) else [value]
+    return [_address(entry) for entry in entries if entry is not None]
+
+
+_READERS: Mapping[str, Callable[[object], Any]] = {
+    "from_envelope": _address,
+    "from_header": _address,
+    "to": _addresses,
+    "attachments": _flag,
+    "received_at": _time,
+    "sent_at": _time,
+    "created_at": _time,
+    "next_attempt_at": _time,
+    "locked_until": _time,
+    "spam_score": _number,
+    "size": _whole,
+    "attempts": _whole,
+}
+_IDENTIFYING = ("id", "from_envelope", "to", "subject", "received_at", "created_at", "sender_ip")
+
+
+def _parse(raw: bytes) -> object:
+    """Return the JSON value; where msgspec refuses the text, the standard library reads it with replacements."""
+    try:
+        return msgspec.json.decode(raw)
+    except _PARSE_ERRORS:
+        value = json.loads(raw.decode("utf-8", "replace"), strict=False)
+        mended = json.dumps(value, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
+        return msgspec.json.decode(mended.decode("utf-16-le", "replace").encode())
+
+
+def _too_deep(value: object, room: int = _DEEPEST) -> bool:
+    if isinstance(value, dict):
+        return not room or any(_too_deep(inner, room - 1) for inner in value.values())
+    if isinstance(value, list):
+        return not room or any(_too_deep(inner, room - 1) for inner in value)
+    return False
+
+
+def _fields(row: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return (our fields, what is left under its own names)."""
+    fields: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for key, value in row.items():
+        name = SPELLINGS.get(key)
+        if name is None or name in fields:
+            extra[key] = value
+            continue
+        if value is None:
+            continue
+        try:
+            fields[name] = _READERS.get(name, _text)(value)
+        except (_Misfit, ValueError, OverflowError):
+            extra[key] = value
+    return fields, extra
+
+
+def read_row(raw: bytes) -> Record | Unreadable:
+    """Read the JSON bytes of one row of either feed."""
+    try:
+        row = _parse(raw)
+    except _PARSE_ERRORS:
+        return Unreadable(raw, "the row is no JSON that can be read")
+    if not isinstance(row, dict):
+        return Unreadable(raw, f"the row is no object but {_kind(row)}")
+    if _too_deep(row):
+        return Unreadable(raw, f"the row is nested more than {_DEEPEST} levels deep")
+    fields, extra = _fields(row)
+    if not any(fields.get(name) for name in _IDENTIFYING):
+        return Unreadable(raw, "the row has no id and nothing else to tell it by")
+    return Record(**fields, extra=extra)
+
+
+def _kind(value: object) -> str:
+    names = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)

@@ -1,0 +1,74 @@
+"""The sections of the configuration and what they refuse."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from mcwatch.settings import BatchConfig, HttpConfig, SelectConfig, StoreConfig
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///mcwatch.db", "mcwatch.db"),
+        ("sqlite:///var/mcwatch.db", "var/mcwatch.db"),
+        ("sqlite:////var/lib/mcwatch.db", "/var/lib/mcwatch.db"),
+    ],
+)
+def test_store_path(url: str, path: str) -> None:
+    """Three slashes are a path from the working directory, four one from the root."""
+    assert StoreConfig.model_validate({"url": url}).path == Path(path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://db/x",
+        "mysql://db/x",
+        "mcwatch.db",
+        "sqlite://mcwatch.db",
+        "sqlite:///",
+        "sqlite:////",
+        "sqlite:///:memory:",
+        "sqlite:///a.db?mode=ro",
+        "sqlite:///a.db#x",
+    ],
+)
+def test_store_url_refused(url: str) -> None:
+    """What is no path of a SQLite file is refused."""
+    with pytest.raises(ValidationError):
+        StoreConfig.model_validate({"url": url})
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:9640", "[::1]:80", "localhost:0", ":9640", "0.0.0.0:65535"])
+def test_listen(listen: str) -> None:
+    """A host, an address, or nothing, and a port."""
+    assert HttpConfig(listen=listen).listen == listen
+
+
+@pytest.mark.parametrize(
+    "listen", ["", "9640", "127.0.0.1", "host:65536", "host:", "::1:80", "http://host:80", "a b:80"]
+)
+def test_listen_refused(listen: str) -> None:
+    """Anything else is refused."""
+    with pytest.raises(ValidationError):
+        HttpConfig(listen=listen)
+
+
+@pytest.mark.parametrize("glob", ["*", "message.*", "queue.left", "*.changed", "queue.?e*"])
+def test_kinds(glob: str) -> None:
+    """Kinds are named or matched by a pattern."""
+    assert SelectConfig(kinds=[glob]).kinds == [glob]
+
+
+def test_kinds_refused() -> None:
+    """A pattern that matches no kind is a mistake, not an empty selection."""
+    with pytest.raises(ValidationError, match=r"queue\.gone matches no kind of event"):
+        SelectConfig(kinds=["message.*", "queue.gone"])
+
+
+def test_sections_are_frozen() -> None:
+    """Settings do not change once they are loaded."""
+    with pytest.raises(ValidationError):
+        BatchConfig().max_events = 3  # type: ignore[misc]  # that it cannot be assigned is the point
