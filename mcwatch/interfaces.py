@@ -11,7 +11,7 @@ from typing import Protocol, Self, TypeVar
 from mcwatch.domain.delivery import Batch, Verdicts
 from mcwatch.domain.outbox import DeadLetter, OutboxRow, Settlement, StoreSnapshot
 from mcwatch.domain.page import Feed, Page, PageTransaction
-
+from mcwatch.domain.status import SourceReading
 
 T = TypeVar("T")
 
@@ -41,6 +41,9 @@ class Source(Protocol):
         ``cursors`` holds what the store kept of earlier polls, by name; a page brings the cursors that are to move with
         it. Raises TransientError, AuthError or PermanentError; the pages yielded before stay good.
         """
+
+    def reading(self) -> SourceReading:
+        """Return what has been read so far, for people to look at."""
 
 
 class Format(Protocol):
@@ -104,9 +107,7 @@ class Store(Protocol):
     async def wait_for_events(self, seen: int) -> int:
         """Wait until the commit sequence has passed ``seen``; return where it stands."""
 
-    async def read(
-        self, account_id: int, position: int, max_bytes: int, have: Collection[int] = ()
-    ) -> list[OutboxRow]:
+    async def read(self, account_id: int, position: int, max_bytes: int, have: Collection[int] = ()) -> list[OutboxRow]:
         """Return outbox rows from the one that holds ``position``; at least one where there is one.
 
         A row whose first offset is in ``have`` comes without its lines.

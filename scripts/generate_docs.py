@@ -7,10 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from mcwatch.telemetry.metrics_page import metrics_page
 from scripts import configuration_page
 
 ROOT = Path(__file__).parents[1]
-PAGES: dict[str, Callable[[], str]] = {"docs/CONFIGURATION.md": configuration_page.render}
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/CONFIGURATION.md": configuration_page.render,
+    "docs/METRICS.md": metrics_page,
+}
 
 
 def stale() -> list[str]:

@@ -2,17 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
 
 from mcwatch.app.clock import SystemClock
 from mcwatch.domain.errors import McwatchError
 from mcwatch.domain.status import CheckResult
-from mcwatch.mimecast.check import EndpointCheck, check_account, probe_item
+from mcwatch.mimecast.check import EndpointCheck, check_account
 from mcwatch.mimecast.client import MimecastClient
-from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.settings import AccountConfig, DestinationConfig, Settings
-from mcwatch.sources import SourceConfig
-from mcwatch.sources.message_finder import MessageFinderConfig, searches_of
 from mcwatch.telemetry.metrics import Metrics
 
 _MOST_SKEW_SECS = 30.0
@@ -31,12 +27,8 @@ def check(settings: Settings, *, offline: bool = False) -> list[CheckResult]:
 
 def budget(account: AccountConfig) -> CheckResult:
     """Say how many requests an account's sources make, and how many they may."""
-    needed = sum(_requests_per_poll(source) * _MINUTE_SECS / source.interval for source in account.sources)
-    searches_a_day = sum(
-        _requests_per_poll(source) * _DAY_SECS / source.interval
-        for source in account.sources
-        if isinstance(source, MessageFinderConfig)
-    )
+    needed = sum(source.requests_per_poll * _MINUTE_SECS / source.interval for source in account.sources)
+    searches_a_day = sum(source.searches_per_poll * _DAY_SECS / source.interval for source in account.sources)
     allowed = account.api.max_requests_per_minute
     detail = (
         f"needs {needed:.1f} requests a minute while mail is quiet, may make {allowed}; "
@@ -44,10 +36,6 @@ def budget(account: AccountConfig) -> CheckResult:
     )
     remedy = "" if needed <= allowed else "raise max_requests_per_minute, lengthen interval, or search fewer domains"
     return CheckResult(f"account {account.name}: requests", needed <= allowed, detail, remedy)
-
-
-def _requests_per_poll(source: SourceConfig) -> int:
-    return len(searches_of(source)) if isinstance(source, MessageFinderConfig) else len(source.queues)
 
 
 async def _online(settings: Settings) -> list[CheckResult]:
@@ -62,25 +50,15 @@ async def _online(settings: Settings) -> list[CheckResult]:
 async def _check_account(account: AccountConfig) -> list[CheckResult]:
     client = MimecastClient(account.name, account.api, clock=SystemClock(), metrics=Metrics(), rng=random.Random())
     async with client:
-        probes = [_probe(source, client) for source in account.sources]
+        probes = [source.probe(client) for source in account.sources]
         checked = await check_account(client, probes)
     subject = f"account {account.name}"
-    results = [
-        CheckResult(f"{subject}: {one.endpoint}", one.ok, _detail(one), one.remedy) for one in checked.endpoints
-    ]
+    results = [CheckResult(f"{subject}: {one.endpoint}", one.ok, _detail(one), one.remedy) for one in checked.endpoints]
     if checked.skew_secs is not None:
         ok = abs(checked.skew_secs) <= _MOST_SKEW_SECS
         remedy = "" if ok else "set this machine's clock (NTP); mcwatch corrects for it meanwhile"
         results.append(CheckResult(f"{subject}: clock", ok, f"{checked.skew_secs:+.1f} s from the API's", remedy))
     return results
-
-
-def _probe(source: SourceConfig, client: MimecastClient) -> tuple[Endpoint, Mapping[str, object]]:
-    if not isinstance(source, MessageFinderConfig):
-        return Endpoint.PROCESSING_QUEUE, {"type": source.queues[0]}
-    item = probe_item(client, Endpoint.MESSAGE_FINDER, source.search_reason)
-    options = searches_of(source)[0].options
-    return Endpoint.MESSAGE_FINDER, {**item, "advancedTrackAndTraceOptions": dict(options)} if options else item
 
 
 def _detail(one: EndpointCheck) -> str:

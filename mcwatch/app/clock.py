@@ -10,12 +10,12 @@ class SystemClock:
 
     def now(self) -> datetime:
         """Return the wall clock, aware, in UTC."""
-        return datetime.now(UTC)  # noqa: TID251 - this is the clock the others are told to use
+        return datetime.now(UTC)
 
     def monotonic(self) -> float:
         """Return seconds on a clock that never jumps."""
-        return time.monotonic()  # noqa: TID251 - as above
+        return time.monotonic()
 
     async def sleep(self, secs: float) -> None:
         """Wait ``secs`` seconds."""
-        await asyncio.sleep(secs)  # noqa: TID251 - as above
+        await asyncio.sleep(secs)

@@ -65,9 +65,7 @@ def demo_settings(api_url: str, simulated: SimulatorConfig, folder: Path, listen
             "http": {"listen": listen},
             "store": {"url": f"sqlite:///{folder / 'demo.db'}", "reserve": 0},
             "accounts": accounts,
-            "destinations": [
-                {"name": "console", "sink": {"type": "stdout", "readable": "auto"}, "start": "earliest"}
-            ],
+            "destinations": [{"name": "console", "sink": {"type": "stdout", "readable": "auto"}, "start": "earliest"}],
         }
     )
 

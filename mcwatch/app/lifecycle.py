@@ -52,9 +52,7 @@ class Runner:
         """Run until ``signals.stop``; raises StoreCorrupt when the store cannot be trusted any more."""
         application = self._application
         parts = application.parts
-        logger.info(
-            "started", version=__version__, sources=len(parts.pollers), destinations=len(parts.dispatchers)
-        )
+        logger.info("started", version=__version__, sources=len(parts.pollers), destinations=len(parts.dispatchers))
         try:
             async with asyncio.TaskGroup() as group:
                 others = [
@@ -74,7 +72,7 @@ class Runner:
                 _cancel(others)
         except* StoreCorrupt as group_error:
             error = group_error.exceptions[0]
-            logger.error("store_corrupt", reason=str(error))
+            logger.critical("store_corrupt", reason=str(error))
             raise error from None
         logger.info("stopped")
 

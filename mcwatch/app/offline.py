@@ -6,11 +6,9 @@ from mcwatch.app.clock import SystemClock
 from mcwatch.app.report import offline_report
 from mcwatch.app.wiring import store_options
 from mcwatch.domain.errors import StoreUnavailable
-from mcwatch.domain.event import FINDER
 from mcwatch.domain.outbox import DeadLetter
 from mcwatch.domain.status import StatusReport
 from mcwatch.settings import Settings
-from mcwatch.sources.message_finder import read_cursor
 from mcwatch.store.sqlite import SqliteStore
 from mcwatch.telemetry.metrics import Metrics
 
@@ -33,12 +31,13 @@ def offline_status(settings: Settings) -> StatusReport:
 async def _status(settings: Settings) -> StatusReport:
     async with _store(settings) as store:
         figures = await store.snapshot()
-        covered = {}
-        for feed in figures.feeds:
-            if feed.source == FINDER:
-                cursors = await store.cursors(await store.feed(feed.account, FINDER))
-                ends = [read_cursor(value) for value in cursors.values()]
-                covered.update({feed.account: min(end for end in ends if end is not None)} if any(ends) else {})
+        covered = {
+            (account.name, str(source.type)): source.covered_until(
+                await store.cursors(await store.feed(account.name, source.type))
+            )
+            for account in settings.accounts
+            for source in account.sources
+        }
         return offline_report(figures, SystemClock().now(), covered)
 
 

@@ -1,11 +1,10 @@
 """What the daemon, or a store without a daemon, says of itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from mcwatch import __version__
-from mcwatch.domain.event import FINDER
 from mcwatch.domain.outbox import DestinationFigures, FeedFigures, StoreSnapshot
 from mcwatch.domain.status import (
     AccountStatus,
@@ -19,8 +18,6 @@ from mcwatch.domain.status import (
 from mcwatch.interfaces import Source
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
-from mcwatch.sources.message_finder import MessageFinderSource
-from mcwatch.sources.processing_queue import ProcessingQueueSource
 from mcwatch.telemetry.health import STORE, Component, Condition, Health
 
 
@@ -65,15 +62,17 @@ def build_report(daemon: Daemon, figures: StoreSnapshot) -> StatusReport:
     )
 
 
-def offline_report(figures: StoreSnapshot, at: datetime, covered: dict[str, datetime]) -> StatusReport:
-    """Put together what the store alone can say. ``covered`` is how far each account's finder was read."""
+def offline_report(
+    figures: StoreSnapshot, at: datetime, covered: Mapping[tuple[str, str], datetime | None]
+) -> StatusReport:
+    """Put together what the store alone can say. ``covered`` is how far each (account, source) was read."""
     names = sorted({feed.account for feed in figures.feeds})
     accounts = [
         AccountStatus(
             name=name,
             undecodable_letters=figures.undecodable_letters.get(name, 0),
             sources=[
-                _source_figures(feed, covered.get(name) if feed.source == FINDER else None, at)
+                _source_figures(feed, covered.get((name, feed.source)), at)
                 for feed in figures.feeds
                 if feed.account == name
             ],
@@ -118,8 +117,7 @@ def _account(
         undecodable_letters=letters.get(account.name, 0),
         quota=_quota(account.client),
         sources=[
-            _source(account.name, source, daemon, feeds.get((account.name, source.name)))
-            for source in account.sources
+            _source(account.name, source, daemon, feeds.get((account.name, source.name))) for source in account.sources
         ],
         queues=[
             QueueStatus(
@@ -128,8 +126,7 @@ def _account(
                 oldest_secs=None if reading.oldest_at is None else _age(reading.oldest_at, daemon.at),
             )
             for source in account.sources
-            if isinstance(source, ProcessingQueueSource)
-            for queue, reading in source.readings.items()
+            for queue, reading in source.reading().queues.items()
         ],
     )
 
@@ -149,7 +146,7 @@ def _quota(client: MimecastClient) -> list[QuotaStatus]:
 def _source(account: str, source: Source, daemon: Daemon, figures: FeedFigures | None) -> SourceStatus:
     component = Component.of_source(account, source.name)
     condition = daemon.health.condition(component)
-    covered = source.covered_until if isinstance(source, MessageFinderSource) else None
+    covered = source.reading().covered_until
     figures = figures or FeedFigures("", source.name, 0, 0, 0, 0)
     return SourceStatus(
         name=source.name,
@@ -203,4 +200,3 @@ def _destination(figures: DestinationFigures, at: datetime, condition: Condition
 
 def _age(then: datetime, at: datetime) -> float:
     return max(0.0, round((at - then).total_seconds(), 1))
-

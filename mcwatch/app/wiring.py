@@ -10,9 +10,9 @@ from typing import Self
 import structlog
 
 from mcwatch import __version__
+from mcwatch.app.report import Daemon, LiveAccount, build_report
 from mcwatch.domain.selection import Selection
 from mcwatch.domain.status import StatusReport
-from mcwatch.app.report import Daemon, LiveAccount, build_report
 from mcwatch.httpserver.control import ControlServer, reading_routes
 from mcwatch.httpserver.server import HttpServer, Views
 from mcwatch.interfaces import Clock
@@ -27,7 +27,7 @@ from mcwatch.pipeline.ingest import Ingest
 from mcwatch.pipeline.poller import Poller, PollWatch
 from mcwatch.pipeline.retention import Retention
 from mcwatch.settings import AccountConfig, DestinationConfig, Settings, StoreConfig
-from mcwatch.sources.base import SourceContext
+from mcwatch.sources import SourceContext
 from mcwatch.store.sqlite import SqliteStore, StoreOptions
 from mcwatch.telemetry.health import Component, Health
 from mcwatch.telemetry.metrics import Metrics
@@ -124,9 +124,7 @@ class Application:
             feed = await self.store.feed(config.name, source.name)
             self.parts.account_names[feed.account_id] = config.name
             self.health.expect(Component.of_source(config.name, source.name))
-            watch = PollWatch(
-                feed, state, self.pressure, clock=self._clock, metrics=self.metrics, health=self.health
-            )
+            watch = PollWatch(feed, state, self.pressure, clock=self._clock, metrics=self.metrics, health=self.health)
             ingest = Ingest(feed, self.store, self._cache, clock=self._clock, metrics=self.metrics)
             self.parts.pollers[f"{config.name}/{source.name}"] = Poller(
                 source, feed, self.store, ingest, watch, clock=self._clock
@@ -146,9 +144,7 @@ class Application:
 
     def _dispatcher(self, config: DestinationConfig) -> Dispatcher:
         limits = BatchLimits(config.batch.max_events, config.batch.max_bytes, config.batch.linger)
-        selection = Selection(
-            tuple(config.select.accounts), tuple(config.select.kinds), tuple(config.select.routes)
-        )
+        selection = Selection(tuple(config.select.accounts), tuple(config.select.kinds), tuple(config.select.routes))
         reader = BatchReader(config.name, self.store, self._cache, config.format.build(), selection, limits)
         senses = Senses(self._clock, self.metrics, self.health, self._rng)
         return Dispatcher(config.name, config.sink.build(), self.store, reader, limits, senses)

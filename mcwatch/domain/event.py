@@ -53,7 +53,7 @@ class Message(msgspec.Struct, omit_defaults=True, gc=False):
     next_attempt_at: datetime | None = None
     locked_until: datetime | None = None
     priority: str | None = None
-    extra: dict[str, Any] = msgspec.field(default_factory=lambda: dict[str, Any]())
+    extra: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
 
 class Stay(msgspec.Struct, gc=False):
@@ -118,8 +118,7 @@ def _seconds(at: datetime | None) -> str:
 def _traits(record: Record) -> str:
     at = record.received_at or record.created_at
     return (
-        f"{_part(_sender(record))}{_addresses(record.to)}{_part(record.subject)}"
-        f"{_seconds(at)}{_part(record.sender_ip)}"
+        f"{_part(_sender(record))}{_addresses(record.to)}{_part(record.subject)}{_seconds(at)}{_part(record.sender_ip)}"
     )
 
 

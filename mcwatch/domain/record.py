@@ -1,8 +1,8 @@
 """The decoded API rows of both feeds under one set of names.
 
-The two feeds spell the same things differently (``fromHdr`` and ``fromHeader``, ``senderIP`` and ``remoteIp``; reference
-notes F and G). Each source subclasses :class:`Record` with its own wire names, so that one typed decode yields these
-attributes; whatever does not fit goes through :func:`mcwatch.sources.lenient.read_row` into the same shape.
+The two feeds spell the same things differently (``fromHdr`` and ``fromHeader``, ``senderIP`` and ``remoteIp``;
+reference notes F and G). Each source subclasses :class:`Record` with its own wire names, so that one typed decode yields
+these attributes; whatever does not fit goes through :func:`mcwatch.sources.lenient.read_row` into the same shape.
 """
 
 from datetime import datetime

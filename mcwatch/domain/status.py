@@ -5,8 +5,8 @@ nothing has been tried yet; figures nobody knows yet are null. ``reason`` and ``
 Nothing here quotes mail, a receiver or a secret.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
@@ -107,6 +107,22 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     store: StoreStatus = StoreStatus()
     accounts: list[AccountStatus] = []
     destinations: list[DestinationStatus] = []
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReading:
+    """A queue at a complete snapshot; ``oldest_at`` is None when it was empty or no entry named its time."""
+
+    depth: int
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReading:
+    """What a source has read: up to when (every search), and each queue at its last complete snapshot."""
+
+    covered_until: datetime | None = None
+    queues: Mapping[str, QueueReading] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from mcwatch.httpclient.dates import parse_http_date
 from mcwatch.httpclient.throttle import retry_after_secs
 
 MIN_WAIT_SECS = 1.0
@@ -29,25 +30,30 @@ class RateHeaders:
 
 
 def read_rate_headers(headers: Mapping[str, str], server_now: datetime) -> RateHeaders:
-    """Read ``X-RateLimit-*`` and ``Retry-After``; ``server_now`` is the time on the server's clock."""
-    asked = retry_after_secs(headers.get("Retry-After"), server_now)
+    """Read ``X-RateLimit-*`` and ``Retry-After``.
+
+    Moments are compared with the answer's own ``Date``, which is never ahead of the server's clock, so that no wait is
+    too short; ``server_now`` is the time on that clock for an answer without one.
+    """
+    now = parse_http_date(headers.get("Date")) or server_now
+    asked = retry_after_secs(headers.get("Retry-After"), now)
     return RateHeaders(
         limit=_count(headers.get("X-RateLimit-Limit")),
         remaining=_count(headers.get("X-RateLimit-Remaining")),
-        reset_secs=_reset_secs(headers.get("X-RateLimit-Reset"), server_now),
+        reset_secs=_reset_secs(headers.get("X-RateLimit-Reset"), now),
         retry_after_secs=None if asked is None else _clamp(asked),
     )
 
 
-def _reset_secs(text: str | None, server_now: datetime) -> float | None:
+def _reset_secs(text: str | None, now: datetime) -> float | None:
     """Read the reset: documented as milliseconds to wait, seen as a moment in epoch seconds or milliseconds."""
     value = _number(text)
     if value is None:
         return None
     if value > _EPOCH_MS_FROM:
-        return _clamp(value / 1000 - server_now.timestamp())
+        return _clamp(value / 1000 - now.timestamp())
     if value > _EPOCH_SECS_FROM:
-        return _clamp(value - server_now.timestamp())
+        return _clamp(value - now.timestamp() + 1.0)  # whole seconds: the moment may have been cut off
     return _clamp(value / 1000)
 
 

@@ -16,9 +16,7 @@ REASONS = (_BACKLOG, _STORE_FULL)
 class Backpressure:
     """Knows whether a source may poll; refreshed once a second by its own loop, asked without waiting."""
 
-    def __init__(
-        self, store: Store, max_backlog_bytes: int, *, clock: Clock, metrics: Metrics, health: Health
-    ) -> None:
+    def __init__(self, store: Store, max_backlog_bytes: int, *, clock: Clock, metrics: Metrics, health: Health) -> None:
         self._store = store
         self._limit = max_backlog_bytes
         self._clock = clock

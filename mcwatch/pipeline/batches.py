@@ -70,9 +70,7 @@ class BatchReader:
         native = [segment.natives[index] for segment in segments for index in segment.wanted]
         return InFlight(self._destination, segments, Batch(native, self._form.render(native)))
 
-    async def _segment(
-        self, account: int, position: int, events: int, room: int, *, wants: bool
-    ) -> Segment | None:
+    async def _segment(self, account: int, position: int, events: int, room: int, *, wants: bool) -> Segment | None:
         rows = await self._store.read(account, position, room, self._cache.natives_of(account))
         lines = self._joined(account, position, rows, events)
         if not lines:
@@ -86,7 +84,7 @@ class BatchReader:
         return Segment(account, position, natives, wanted, rows[0].observed_at.timestamp())
 
     def _joined(self, account: int, position: int, rows: Sequence[OutboxRow], events: int) -> Sequence[bytes]:
-        """Return the lines from ``position`` on, as far as they follow each other and up to ``events`` or a bit more."""
+        """Return the lines from ``position`` on, without holes, ``events`` of them or a bit more."""
         joined: list[bytes] = []
         for row in rows:
             skip = position + len(joined) - row.first_offset
@@ -116,4 +114,3 @@ def _within(lines: Sequence[bytes], events: int, room: int) -> Sequence[bytes]:
     if sizes and sizes[-1] > room:
         count = max(1, sum(1 for size in sizes if size <= room))
     return lines[:count]
-

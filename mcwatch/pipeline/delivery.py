@@ -9,7 +9,7 @@ MASS_REFUSAL = 10
 """So many single events refused in a row, with none accepted, say more of the destination than of the events."""
 
 
-class MassRefusal(PermanentError):
+class MassRefusalError(PermanentError):
     """The destination refuses whatever it is given: it is down, and no event is to blame."""
 
 
@@ -30,7 +30,7 @@ class Delivery:
         self.requests = 0
 
     async def run(self) -> None:
-        """Send what is open. Raises the sink's error, or MassRefusal, with what was accepted before recorded."""
+        """Send what is open. Raises the sink's error, or MassRefusalError, with what was accepted before recorded."""
         open_now = self._inflight.open()
         whole = len(open_now) == len(self._inflight.batch)
         batch = self._inflight.batch if whole else _pick(self._inflight.batch, open_now)
@@ -41,7 +41,7 @@ class Delivery:
                 for index, refusal in self._suspects.items():
                     self._inflight.refuse(index, refusal)
         if self._suspects and not self._accepted_any:
-            raise MassRefusal(
+            raise MassRefusalError(
                 f"the receiver refused {len(self._suspects)} event(s) and has accepted none since",
                 remedy="if the destination is right, the next event it accepts settles this; else check its settings",
             )
@@ -62,7 +62,7 @@ class Delivery:
             self._suspects[indexes[0]] = Refusal(error.reason, str(error))
             self._in_a_row += 1
             if self._in_a_row >= MASS_REFUSAL and not self._accepted_any:
-                raise MassRefusal(
+                raise MassRefusalError(
                     f"the receiver refused {self._in_a_row} single events in a row and accepted none",
                     reason=error.reason,
                     remedy="check the destination's settings; nothing was given up",

@@ -12,7 +12,7 @@ from mcwatch.domain.errors import McwatchError, StoreUnavailable, TransientError
 from mcwatch.domain.outbox import Settlement
 from mcwatch.interfaces import Clock, Sink, Store
 from mcwatch.pipeline.batches import BatchLimits, BatchReader
-from mcwatch.pipeline.delivery import Delivery, MassRefusal
+from mcwatch.pipeline.delivery import Delivery, MassRefusalError
 from mcwatch.pipeline.gate import Gate
 from mcwatch.pipeline.inflight import InFlight
 from mcwatch.telemetry.health import Component, Health
@@ -128,7 +128,7 @@ class Dispatcher:
                 await delivery.run()
             except McwatchError as refused:
                 error = refused
-            except Exception as defect:  # noqa: BLE001 - a defect in one sink must not end the daemon
+            except Exception as defect:
                 logger.exception("delivery_defect", destination=self._name)
                 error = TransientError(f"a defect in mcwatch ended the delivery ({type(defect).__name__})")
         settlement = await self._settle(inflight)
@@ -141,7 +141,7 @@ class Dispatcher:
         if error is None:
             self._gate.failed(TransientError("the receiver asked for some events again"))
         # Events refused without a witness need others beside them, so they are read again with what follows.
-        return inflight if inflight.is_begun and not isinstance(error, MassRefusal) else None
+        return inflight if inflight.is_begun and not isinstance(error, MassRefusalError) else None
 
     async def _settle(self, inflight: InFlight) -> Settlement | None:
         """Record how far the batch got, however long the store takes to be able to."""

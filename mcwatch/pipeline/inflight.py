@@ -100,9 +100,7 @@ class InFlight:
         ended = [index for index, at in enumerate(segment.wanted, first) if segment.passed <= at < reached]
         refused = [index for index in ended if self._fates[index] == _REFUSED]
         not_selected = reached - segment.passed - len(ended)
-        progress = Progress(
-            segment.account_id, segment.position + reached, len(ended) - len(refused), not_selected
-        )
+        progress = Progress(segment.account_id, segment.position + reached, len(ended) - len(refused), not_selected)
         return progress, [self._rejected(segment.account_id, index) for index in refused]
 
     def _rejected(self, account_id: int, index: int) -> Rejected:

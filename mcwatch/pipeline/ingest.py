@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mcwatch.domain.event import Event, Stay, encode_lines, finder_fingerprints, fingerprint, prefix
-from mcwatch.domain.fingerprint import join_marks, seconds_of, second_of, timeless
+from mcwatch.domain.fingerprint import join_marks, second_of, seconds_of, timeless
 from mcwatch.domain.lifecycle.finder import Seconds, decide, unknown
 from mcwatch.domain.lifecycle.queue import (
     Changes,

@@ -52,7 +52,11 @@ class Poller:
             await self._clock.sleep(max(0.0, due - self._clock.monotonic()))
             pause = await self.poll_once()
             now = self._clock.monotonic()
-            due = next_due(due, now, self._source.interval_secs) if pause is None else now + pause * draw.uniform(0.9, 1.1)
+            due = (
+                next_due(due, now, self._source.interval_secs)
+                if pause is None
+                else now + pause * draw.uniform(0.9, 1.1)
+            )
 
     async def poll_once(self) -> float | None:
         """Poll once; return None when the next poll is due at the usual time, else the seconds to wait for it."""
@@ -69,7 +73,7 @@ class Poller:
             raise
         except McwatchError as error:
             return self._watch.failed(error, total, self._clock.monotonic() - started)
-        except Exception as error:  # noqa: BLE001 - a defect met by one answer must not end the daemon
+        except Exception as error:
             logger.exception("poll_defect", account=self._feed.account, source=self._feed.source)
             return self._watch.failed(_defect(error), total, self._clock.monotonic() - started)
         self._watch.succeeded(total, self._clock.monotonic() - started)

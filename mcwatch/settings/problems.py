@@ -128,7 +128,9 @@ _WITHOUT_VALUE = {"extra_forbidden", "missing", "union_tag_invalid", "union_tag_
 def _written(data: object, path: KeyPath) -> object:
     """Return what stands in the file (or the environment) under a key, before any of it was converted."""
     for part in path:
-        if (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int)):
+        if isinstance(data, dict):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int):
             data = data[part]
         else:
             return None

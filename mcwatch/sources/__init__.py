@@ -4,9 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from mcwatch.sources.base import SourceContext
 from mcwatch.sources.message_finder import MessageFinderConfig
 from mcwatch.sources.processing_queue import ProcessingQueueConfig
 
 SourceConfig = Annotated[ProcessingQueueConfig | MessageFinderConfig, Field(discriminator="type")]
 
-__all__ = ["SourceConfig"]
+__all__ = ["SourceConfig", "SourceContext"]

@@ -1,7 +1,9 @@
 """What the sources share: what they are built with, and how an answer becomes rows."""
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 import msgspec
@@ -11,6 +13,7 @@ from mcwatch.domain.errors import FailureReason, TransientError
 from mcwatch.domain.record import Record, Unreadable
 from mcwatch.interfaces import Clock
 from mcwatch.mimecast.client import MimecastClient
+from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.mimecast.envelope import Answer, AnswerDecoder
 from mcwatch.option_types import Config, Duration
 from mcwatch.sources.lenient import read_row
@@ -21,6 +24,15 @@ I = TypeVar("I", bound=msgspec.Struct)  # noqa: E741 - an item of an answer
 
 MOST_PAGES = 10_000
 """A server that goes on naming next pages for longer than this is not telling the truth."""
+
+
+def endless_paging(endpoint: Endpoint) -> TransientError:
+    """Return the error for an answer that never ends."""
+    return TransientError(
+        f"{endpoint}: more than {MOST_PAGES} pages for one answer",
+        reason=FailureReason.BAD_RESPONSE,
+        remedy="the poll is tried again; if this stays, narrow the searches",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +46,27 @@ class SourceContext:
 
 
 class SourceConfigBase(Config):
-    """What every source can be told."""
+    """What every source can be told, and what can be said of it before it runs."""
 
     interval: Duration = Field(60.0, gt=0, description="Time from one poll to the next.")
+
+    @property
+    def requests_per_poll(self) -> int:
+        """How many requests a poll makes while mail is quiet."""
+        return 1
+
+    @property
+    def searches_per_poll(self) -> int:
+        """How many rows a poll writes to the tenant's search log."""
+        return 0
+
+    @abstractmethod
+    def probe(self, client: MimecastClient) -> tuple[Endpoint, Mapping[str, object]]:
+        """Return a small request that shows whether the source can work."""
+
+    def covered_until(self, cursors: Mapping[str, bytes]) -> datetime | None:
+        """Return up to when everything was read, as stored cursors tell; None where that has no meaning."""
+        return None
 
 
 class RowReader(Generic[I, R]):

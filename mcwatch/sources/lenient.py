@@ -7,6 +7,7 @@ to tell it by is unreadable.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -71,7 +72,7 @@ def _number(value: object) -> int | float:
             return int(value)
         except ValueError:
             value = float(value)
-    if not isinstance(value, (int, float)) or value != value or value in (float("inf"), float("-inf")):
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
         raise _Misfit
     return value
 

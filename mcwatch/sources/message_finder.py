@@ -1,7 +1,7 @@
 """The message finder: what happened to mail, searched in rolling time windows (reference notes G)."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -13,10 +13,12 @@ from mcwatch.domain.errors import AuthError, McwatchError, StoreUnavailable
 from mcwatch.domain.event import FINDER, identity
 from mcwatch.domain.page import FinderPage
 from mcwatch.domain.record import AwareTime, Record, WireAddress
+from mcwatch.domain.status import SourceReading
 from mcwatch.domain.window import Plan, Reach, Window, looks_cut, plan
+from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint, api_time
 from mcwatch.option_types import Config, Duration
-from mcwatch.sources.base import MOST_PAGES, RowReader, SourceConfigBase, SourceContext
+from mcwatch.sources.base import MOST_PAGES, RowReader, SourceConfigBase, SourceContext, endless_paging
 
 HISTORY = timedelta(days=28)
 """A start of 30 days back was refused, with HTTP 200 and no rows (reference notes, fact 3)."""
@@ -74,11 +76,14 @@ class MessageFinderConfig(SourceConfigBase):
 
     type: Literal["message_finder"]
     domains: list[str] = Field(
-        [], description="Own domains, each searched as sender and as recipient; the API matches them without subdomains."
+        [],
+        description="Own domains, each searched as sender and as recipient; the API matches them without subdomains.",
     )
     searches: list[SearchConfig] = Field([], description="Raw searches beside those for the domains.")
     routes: list[Route] = Field(
-        _ALL_ROUTES, min_length=1, description="Only rows of these routes are kept; a row that names no route always is."
+        _ALL_ROUTES,
+        min_length=1,
+        description="Only rows of these routes are kept; a row that names no route always is.",
     )
     overlap: Duration = Field(300.0, ge=0, description="How far every poll looks back again for rows that appear late.")
     initial_look_back: Duration = Field(86400.0, gt=0, description="How far the very first poll looks back.")
@@ -87,6 +92,28 @@ class MessageFinderConfig(SourceConfigBase):
     search_reason: str = Field(
         "mcwatch", description="Written to the tenant's archive search log with every search, so that it is recognised."
     )
+
+    @property
+    def requests_per_poll(self) -> int:
+        """One for each search."""
+        return len(searches_of(self))
+
+    @property
+    def searches_per_poll(self) -> int:
+        """Every request is a search."""
+        return self.requests_per_poll
+
+    def probe(self, client: MimecastClient) -> tuple[Endpoint, Mapping[str, object]]:
+        """Run the first search over the last minute."""
+        end = client.server_now()
+        window = Window(end - timedelta(minutes=1), end)
+        return Endpoint.MESSAGE_FINDER, request_of(searches_of(self)[0], window, self.search_reason)
+
+    def covered_until(self, cursors: Mapping[str, bytes]) -> datetime | None:
+        """Return the end of what every search has read; None when one was never read."""
+        ends = [read_cursor(cursors.get(search.name)) for search in searches_of(self)]
+        known = [end for end in ends if end is not None]
+        return min(known) if len(known) == len(ends) else None
 
     def build(self, context: SourceContext) -> "MessageFinderSource":
         """Make the source."""
@@ -117,6 +144,14 @@ def searches_of(config: MessageFinderConfig) -> list[Search]:
     ]
 
 
+def request_of(search: Search, window: Window, reason: str) -> dict[str, object]:
+    """Return the one item of a request."""
+    request: dict[str, object] = {"start": api_time(window.start), "end": api_time(window.end), "searchReason": reason}
+    if search.options:
+        request["advancedTrackAndTraceOptions"] = dict(search.options)
+    return request
+
+
 def read_cursor(stored: bytes | None) -> datetime | None:
     """Return the end of what was read."""
     return msgspec.json.decode(stored, type=Cursor).read_until if stored else None
@@ -134,14 +169,17 @@ class MessageFinderSource:
         self._searches = searches_of(config)
         self._routes = frozenset(config.routes) if set(config.routes) != set(_ALL_ROUTES) else None
         self._reader = RowReader(FinderItem, FinderRow, "trackedEmails")
-        self.covered_until: datetime | None = None
-        """The time up to which every search has been read, None before the first poll."""
+        self._covered_until: datetime | None = None
         self._reach = Reach(
             overlap=timedelta(seconds=config.overlap),
             first=timedelta(seconds=config.initial_look_back),
             step=timedelta(seconds=config.max_window),
             history=HISTORY,
         )
+
+    def reading(self) -> SourceReading:
+        """Return up to when every search has been read; None before the first poll."""
+        return SourceReading(covered_until=self._covered_until)
 
     async def poll(self, cursors: Mapping[str, bytes]) -> AsyncIterator[FinderPage]:
         """Bring every search up to now. One that fails does not keep the others from being read.
@@ -169,10 +207,11 @@ class MessageFinderSource:
         pending = steps.windows[::-1]
         while pending:
             window = pending.pop()
-            cut = False
-            async for page, cut in self._read_window(search, window, reached):
+            complete = False
+            async for page in self._read_window(search, window, reached):
                 yield page
-            if not cut:
+                complete = bool(page.cursors)
+            if complete:
                 continue
             halves = window.halves()
             if halves is not None:
@@ -180,19 +219,19 @@ class MessageFinderSource:
                 pending.extend(halves[::-1])
                 continue
             self._note_incomplete(search, window)
-            yield self._final_page((), window, search, reached)
+            yield FinderPage(rows=(), cursors=self._moved(search, window, reached))
 
     async def _read_window(
         self, search: Search, window: Window, reached: dict[str, datetime | None]
-    ) -> AsyncIterator[tuple[FinderPage, bool]]:
-        """Yield the pages of one window; the last one moves the cursor unless the answer looks cut short."""
+    ) -> AsyncIterator[FinderPage]:
+        """Yield the pages of one window; the last one brings the cursor, unless the answer looks cut short."""
         unique: set[str] = set()
         unreadable_total = 0
         token: str | None = None
         for _ in range(MOST_PAGES):
             answer = await self._context.client.call(
                 Endpoint.MESSAGE_FINDER,
-                self._request(search, window),
+                request_of(search, window, self._config.search_reason),
                 self._reader.decoder,
                 page_size=self._config.page_size,
                 page_token=token,
@@ -204,33 +243,20 @@ class MessageFinderSource:
             token = answer.next_token
             size = min(answer.page_size or self._config.page_size, self._config.page_size)
             seen = len(unique) + unreadable_total
-            cut = last and looks_cut(len(rows) + len(unreadable), seen, page_size=size, total=answer.total_count)
-            kept = self._kept(rows)
-            if not last or cut:
-                yield FinderPage(rows=kept, unreadable=unreadable), cut
-            else:
-                final = self._final_page(kept, window, search, reached)
-                yield FinderPage(rows=kept, unreadable=unreadable, cursors=final.cursors), False
+            cut = looks_cut(len(rows) + len(unreadable), seen, page_size=size, total=answer.total_count)
+            page = FinderPage(rows=self._kept(rows), unreadable=unreadable)
+            yield replace(page, cursors=self._moved(search, window, reached)) if last and not cut else page
             if last:
                 return
+        raise endless_paging(Endpoint.MESSAGE_FINDER)
 
-    def _final_page(
-        self, rows: Sequence[Record], window: Window, search: Search, reached: dict[str, datetime | None]
-    ) -> FinderPage:
+    @staticmethod
+    def _moved(search: Search, window: Window, reached: dict[str, datetime | None]) -> dict[str, bytes]:
+        """Return the search's cursor behind the window; it never moves back, although every poll looks back."""
         before = reached[search.name]
         until = window.end if before is None else max(before, window.end)
         reached[search.name] = until
-        return FinderPage(rows=rows, cursors={search.name: msgspec.json.encode(Cursor(until))})
-
-    def _request(self, search: Search, window: Window) -> dict[str, object]:
-        request: dict[str, object] = {
-            "start": api_time(window.start),
-            "end": api_time(window.end),
-            "searchReason": self._config.search_reason,
-        }
-        if search.options:
-            request["advancedTrackAndTraceOptions"] = dict(search.options)
-        return request
+        return {search.name: msgspec.json.encode(Cursor(until))}
 
     def _kept(self, rows: list[Record]) -> list[Record]:
         if self._routes is None:
@@ -266,7 +292,7 @@ class MessageFinderSource:
         if len(known) < len(reached) or not known:
             return
         oldest = min(known)
-        self.covered_until = oldest
+        self._covered_until = oldest
         account = self._context.account
         lag = (self._context.client.server_now() - oldest).total_seconds()
         self._context.metrics.finder_coverage_end_timestamp_seconds.labels(account).set(oldest.timestamp())

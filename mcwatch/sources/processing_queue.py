@@ -1,7 +1,6 @@
 """The processing queue: a snapshot of what is in flight now (reference notes F)."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,9 +12,11 @@ from mcwatch.domain.event import QUEUE, prefix
 from mcwatch.domain.lifecycle.queue import entry_key
 from mcwatch.domain.page import QueuePage
 from mcwatch.domain.record import AwareTime, Record, WireAddress
+from mcwatch.domain.status import QueueReading, SourceReading
+from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.option_types import Duration
-from mcwatch.sources.base import MOST_PAGES, RowReader, SourceConfigBase, SourceContext
+from mcwatch.sources.base import MOST_PAGES, RowReader, SourceConfigBase, SourceContext, endless_paging
 
 _PAGE_SIZE = 500
 
@@ -69,17 +70,18 @@ class ProcessingQueueConfig(SourceConfigBase):
         2, ge=1, description="Complete polls without an entry before it counts as left; paging a live list skips rows."
     )
 
+    @property
+    def requests_per_poll(self) -> int:
+        """One for each queue."""
+        return len(self.queues)
+
+    def probe(self, client: MimecastClient) -> tuple[Endpoint, Mapping[str, object]]:
+        """Ask for the first queue."""
+        return Endpoint.PROCESSING_QUEUE, {"type": self.queues[0]}
+
     def build(self, context: SourceContext) -> "ProcessingQueueSource":
         """Make the source."""
         return ProcessingQueueSource(self, context)
-
-
-@dataclass(frozen=True, slots=True)
-class QueueReading:
-    """A queue at a complete snapshot; ``oldest_at`` is None when it was empty or no entry named its time."""
-
-    depth: int
-    oldest_at: datetime | None
 
 
 class ProcessingQueueSource:
@@ -93,8 +95,11 @@ class ProcessingQueueSource:
         self._context = context
         self._feed = prefix(context.account, QUEUE)
         self._reader = RowReader(QueueItem, QueueRow, "messages")
-        self.readings: dict[str, QueueReading] = {}
-        """Each queue at its last complete snapshot."""
+        self._readings: dict[str, QueueReading] = {}
+
+    def reading(self) -> SourceReading:
+        """Return each queue at its last complete snapshot."""
+        return SourceReading(queues=self._readings)
 
     async def poll(self, cursors: Mapping[str, bytes]) -> AsyncIterator[QueuePage]:
         """Read every queue once. The last page of a complete snapshot says which entries are there."""
@@ -134,16 +139,17 @@ class ProcessingQueueSource:
                 logger.warning("queue_poll_incomplete", account=self._context.account, queue=queue, read=len(present))
             if last:
                 return
+        raise endless_paging(Endpoint.PROCESSING_QUEUE)
 
     def _measure(self, queue: str, present: Mapping[bytes, datetime | None]) -> None:
         metrics, account = self._context.metrics, self._context.account
         metrics.queue_depth.labels(account, queue).set(len(present))
         oldest = min((at for at in present.values() if at is not None), default=None)
-        self.readings[queue] = QueueReading(len(present), oldest)
+        self._readings[queue] = QueueReading(len(present), oldest)
         age = 0.0 if oldest is None else (self._context.client.server_now() - oldest).total_seconds()
         metrics.queue_oldest_seconds.labels(account, queue).set(max(0.0, age))
 
 
 def _is_complete(rows: int, seen: int, page_size: int, total: int | None) -> bool:
-    """Tell whether a poll that has no next page has shown everything: by the server's count, else by a page not full."""
+    """Tell whether a poll without a next page showed everything: by the server's count, else by a page not full."""
     return seen >= total if total is not None else rows < page_size

@@ -101,7 +101,9 @@ class Seconds:
             yield second, self._marks.get(second, b"") + b"".join(fresh), _ENCODER.encode(self._chains[second])
 
 
-def unknown(rows: Sequence[Record], fingerprints: Sequence[bytes], marks: Iterable[bytes]) -> list[tuple[bytes, Record]]:
+def unknown(
+    rows: Sequence[Record], fingerprints: Sequence[bytes], marks: Iterable[bytes]
+) -> list[tuple[bytes, Record]]:
     """Return the rows whose fingerprint is not among the marks, each fingerprint once, in the order of the page."""
     known = join_marks(marks)
     fresh: dict[bytes, Record] = {}
@@ -130,9 +132,7 @@ def classify(chains: list[Chain], row: Record) -> tuple[EventKind, dict[str, Any
     return EventKind.CHANGED, {"id": chain.id, "status": chain.status, "info": chain.info}, chain
 
 
-def decide(
-    fresh: Sequence[tuple[bytes, Record]], seconds: Seconds, account: str, observed_at: datetime
-) -> list[Event]:
+def decide(fresh: Sequence[tuple[bytes, Record]], seconds: Seconds, account: str, observed_at: datetime) -> list[Event]:
     """Turn new rows into events, in the order given, and bring the lifecycle state up to date."""
     observed = timestamp(observed_at)
     events = []
@@ -151,9 +151,5 @@ def decide(
         seconds.mark(second, mark)
         message = message_of(row, key)
         occurred = message.received_at if kind is EventKind.SEEN and message.received_at is not None else observed
-        events.append(
-            Event(SCHEMA, mark.hex(), kind, account, FINDER, occurred, observed, message, previous, None)
-        )
+        events.append(Event(SCHEMA, mark.hex(), kind, account, FINDER, occurred, observed, message, previous, None))
     return events
-
-

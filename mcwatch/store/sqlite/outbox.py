@@ -12,7 +12,8 @@ from mcwatch.store.sqlite.transaction import milliseconds
 _MOST_ROWS = 64
 
 _READ = (
-    "SELECT id, first_offset, count, observed_ms FROM outbox INDEXED BY outbox_log WHERE account_id = ?1 AND first_offset >="
+    "SELECT id, first_offset, count, observed_ms FROM outbox INDEXED BY outbox_log"
+    " WHERE account_id = ?1 AND first_offset >="
     " coalesce((SELECT max(first_offset) FROM outbox WHERE account_id = ?1 AND first_offset <= ?2), 0)"
     " AND first_offset + count > ?2 ORDER BY first_offset"
 )

@@ -39,8 +39,8 @@ def enrol_destinations(connection: sqlite3.Connection, starts: Mapping[str, bool
             "coalesce((SELECT min(first_offset) FROM outbox WHERE account_id = account.id), head)"
         )  # fmt: skip
         connection.execute(
-            "INSERT INTO position (destination_id, account_id, origin, position)"
-            f" SELECT destination.id, account.id, {oldest}, {oldest} FROM destination, account"  # noqa: S608
+            "INSERT INTO position (destination_id, account_id, origin, position)"  # noqa: S608 - expressions of ours
+            f" SELECT destination.id, account.id, {oldest}, {oldest} FROM destination, account"
             " WHERE destination.name = ? ON CONFLICT DO NOTHING",
             (name,),
         )
@@ -55,9 +55,7 @@ def enrol_destinations(connection: sqlite3.Connection, starts: Mapping[str, bool
 
 def release_destinations(connection: sqlite3.Connection, gone_before_secs: int) -> list[str]:
     """Forget destinations gone before that time, with their positions and counts; return their names."""
-    rows = connection.execute(
-        "SELECT id, name FROM destination WHERE gone_secs < ?", (gone_before_secs,)
-    ).fetchall()
+    rows = connection.execute("SELECT id, name FROM destination WHERE gone_secs < ?", (gone_before_secs,)).fetchall()
     for destination_id, _ in rows:
         for table in ("position", "refusal", "dead_letter"):
             connection.execute(f"DELETE FROM {table} WHERE destination_id = ?", (destination_id,))  # noqa: S608
@@ -68,8 +66,7 @@ def release_destinations(connection: sqlite3.Connection, gone_before_secs: int) 
 def positions(connection: sqlite3.Connection, destination: str) -> dict[int, int]:
     """Return the position per account id."""
     rows = connection.execute(
-        "SELECT account_id, position FROM position"
-        " WHERE destination_id = (SELECT id FROM destination WHERE name = ?)",
+        "SELECT account_id, position FROM position WHERE destination_id = (SELECT id FROM destination WHERE name = ?)",
         (destination,),
     )
     return dict(rows.fetchall())

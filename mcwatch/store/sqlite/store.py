@@ -98,9 +98,7 @@ class SqliteStore:
 
         return await asyncio.get_running_loop().run_in_executor(self._reader, ask)
 
-    async def _write(
-        self, work: Callable[[sqlite3.Connection], T], after: Callable[[T], None] | None = None
-    ) -> T:
+    async def _write(self, work: Callable[[sqlite3.Connection], T], after: Callable[[T], None] | None = None) -> T:
         try:
             result: T = await self._writer.submit(work, asyncio.get_running_loop(), after)
         except StoreFull:
@@ -185,13 +183,9 @@ class SqliteStore:
             await self._news.wait()
         return self._sequence
 
-    async def read(
-        self, account_id: int, position: int, max_bytes: int, have: Collection[int] = ()
-    ) -> list[OutboxRow]:
+    async def read(self, account_id: int, position: int, max_bytes: int, have: Collection[int] = ()) -> list[OutboxRow]:
         """Return outbox rows from the one that holds ``position``."""
-        return await self._read(
-            lambda connection: outbox.read_rows(connection, account_id, position, max_bytes, have)
-        )
+        return await self._read(lambda connection: outbox.read_rows(connection, account_id, position, max_bytes, have))
 
     async def settle(self, settlement: Settlement) -> None:
         """Apply a settlement in one transaction."""

@@ -44,12 +44,14 @@ class SqlitePageTransaction:
         """The account's head after what was appended; None when nothing was."""
 
     def cursor(self, name: str) -> bytes | None:
+        """Return a cursor of this feed."""
         row = self._connection.execute(
             "SELECT value FROM cursor WHERE feed_id = ? AND name = ?", (self._feed.id, name)
         ).fetchone()
         return row[0] if row else None
 
     def set_cursor(self, name: str, value: bytes) -> None:
+        """Set a cursor of this feed."""
         self._connection.execute(
             "INSERT INTO cursor (feed_id, name, value) VALUES (?, ?, ?)"
             " ON CONFLICT (feed_id, name) DO UPDATE SET value = excluded.value",
@@ -57,9 +59,11 @@ class SqlitePageTransaction:
         )
 
     def marks(self, seconds: Collection[int]) -> dict[int, bytes]:
+        """Return the fingerprints known in these seconds."""
         return self._seen("marks", seconds)
 
     def chains(self, seconds: Collection[int]) -> dict[int, bytes]:
+        """Return the lifecycle state kept in these seconds."""
         return self._seen("chains", seconds)
 
     def _seen(self, column: str, seconds: Collection[int]) -> dict[int, bytes]:
@@ -81,16 +85,15 @@ class SqlitePageTransaction:
         return {slot & _SECOND: body for slot, body in rows}
 
     def remember(self, rows: Iterable[tuple[int, bytes, bytes]]) -> None:
+        """Replace (second, fingerprints, lifecycle state)."""
         base, touched = self._base, int(self._now.timestamp())
         self._connection.executemany(
             _REMEMBER,
-            [
-                (base | second, marks, chains, touched if second >= TIMELESS else None)
-                for second, marks, chains in rows
-            ],
+            [(base | second, marks, chains, touched if second >= TIMELESS else None) for second, marks, chains in rows],
         )
 
     def stays(self, queue: str, keys: Collection[bytes]) -> dict[bytes, bytes]:
+        """Return the live queue entries among ``keys``."""
         select = "SELECT body FROM stay WHERE feed_id = ? AND queue = ? AND key = ?"
         found = {}
         for key in keys:
@@ -100,11 +103,13 @@ class SqlitePageTransaction:
         return found
 
     def absent_stays(self, queue: str, present: Collection[bytes]) -> dict[bytes, bytes]:
+        """Return the live queue entries that are not in ``present``."""
         rows = self._connection.execute("SELECT key FROM stay WHERE feed_id = ? AND queue = ?", (self._feed.id, queue))
         absent = [key for (key,) in rows if key not in present]
         return self.stays(queue, absent)
 
     def keep_stays(self, queue: str, stays: Mapping[bytes, bytes]) -> None:
+        """Insert or replace live queue entries."""
         self._connection.executemany(
             "INSERT INTO stay (feed_id, queue, key, body) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (feed_id, queue, key) DO UPDATE SET body = excluded.body",
@@ -112,12 +117,14 @@ class SqlitePageTransaction:
         )
 
     def drop_stays(self, queue: str, keys: Collection[bytes]) -> None:
+        """Remove live queue entries."""
         self._connection.executemany(
             "DELETE FROM stay WHERE feed_id = ? AND queue = ? AND key = ?",
             [(self._feed.id, queue, key) for key in keys],
         )
 
     def append(self, lines: bytes, count: int, observed_at: datetime) -> int:
+        """Append events to the account's outbox; return the first one's offset."""
         head: int = self._connection.execute(
             "UPDATE account SET head = head + ? WHERE id = ? RETURNING head", (count, self._feed.account_id)
         ).fetchone()[0]
@@ -131,6 +138,7 @@ class SqlitePageTransaction:
         return head - count
 
     def quarantine(self, rows: Sequence[Unreadable], observed_at: datetime) -> None:
+        """Keep undecodable rows as dead letters of the account."""
         self._connection.executemany(
             "INSERT INTO dead_letter (destination_id, account_id, event_id, reason, detail, body, at_ms)"
             " VALUES (NULL, ?, '', ?, ?, ?, ?)",
@@ -141,6 +149,7 @@ class SqlitePageTransaction:
         )
 
     def count(self, counts: PageCounts) -> None:
+        """Add to the feed's figures."""
         self._connection.execute(
             "UPDATE feed SET new = new + ?, duplicate = duplicate + ?, undecodable = undecodable + ? WHERE id = ?",
             (counts.new, counts.duplicate, counts.undecodable, self._feed.id),

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import trustme
 from typing_extensions import override
@@ -88,11 +88,11 @@ class _Receiving(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
         self._target.engaged.set()
         if self._target.stalled:
-            transport.pause_reading()
+            # Not at once: uvloop starts to read after this call.
+            asyncio.get_running_loop().call_soon(self.transport.pause_reading)
 
     @override
     def data_received(self, data: bytes) -> None:

@@ -236,7 +236,9 @@ async def test_secrets_are_read_anew_for_each_token(tmp_path: Path) -> None:
     assert [["one"], ["two longer"]] == [form["client_secret"] for form in server.forms]
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"access_token":null}', b'{"access_token":""}', b'{"access_token":"\xff"}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"{}", b'{"access_token":null}', b'{"access_token":""}', b'{"access_token":"\xff"}']
+)
 def test_an_answer_without_a_token_is_a_bad_response(body: bytes) -> None:
     """Whatever is no token answer is transient: something stands in between."""
     with pytest.raises(TransientError) as caught:

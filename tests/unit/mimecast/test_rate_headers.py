@@ -20,7 +20,7 @@ EPOCH = int(NOW.timestamp())
         ("10", 1.0),
         ("0", 1.0),
         ("5000000", 900.0),
-        (str(EPOCH + 45), 45.0),
+        (str(EPOCH + 45), 46.0),
         (str(EPOCH - 45), 1.0),
         (str((EPOCH + 45) * 1000), 45.0),
         (str(EPOCH + 999_999), 900.0),
@@ -36,6 +36,12 @@ def test_reset(reset: str | None, secs: float | None) -> None:
     """Milliseconds, epoch seconds and epoch milliseconds are told apart and kept within 1 s to 15 min."""
     headers = {} if reset is None else {"X-RateLimit-Reset": reset}
     assert secs == read_rate_headers(headers, NOW).reset_secs
+
+
+def test_moments_count_from_the_answers_own_date() -> None:
+    """A date in the answer is the clock its moments belong to."""
+    headers = {"Date": "Mon, 05 Jan 2026 12:00:00 GMT", "Retry-After": "Mon, 05 Jan 2026 12:00:09 GMT"}
+    assert 9.0 == read_rate_headers(headers, NOW).retry_after_secs
 
 
 def test_figures_and_the_longer_wait() -> None:

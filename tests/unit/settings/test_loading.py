@@ -69,3 +69,17 @@ def test_long_values_are_cut(tmp_path: Path) -> None:
 def test_path_may_be_text(tmp_path: Path) -> None:
     """The path may be text or a Path."""
     assert load(str(write(tmp_path, MINIMAL)), {}) == load(write(tmp_path, MINIMAL), {})
+
+
+def test_check_that_needs_a_secret_file(tmp_path: Path) -> None:
+    """A check that looks into a secret's file is no crash where the file cannot be read: the file is named once."""
+    text = MINIMAL.replace("{type: stdout}", "{type: http, url: 'https://hook.example/', proxy: {file: /nope}}")
+    (problem,) = problems(tmp_path, text)
+    assert problem.startswith("mcwatch.yaml:9: destinations[0].sink.proxy: the secret file /nope cannot be read: ")
+
+
+def test_wrong_address(tmp_path: Path) -> None:
+    """What a component refuses by its own check is told like everything else."""
+    text = MINIMAL.replace("{type: stdout}", "{type: syslog, address: siem.example}")
+    (problem,) = problems(tmp_path, text)
+    assert problem.startswith("mcwatch.yaml:9: destinations[0].sink.address: ")
