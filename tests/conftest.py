@@ -6,7 +6,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 _TESTS = Path(__file__).parent
@@ -15,6 +17,12 @@ _SECS = {"integration": 60, "acceptance": 180}
 _LONG_SECS = 3600
 _REQUIRE = "MCWATCH_REQUIRE_COMPONENTS"
 _real_getaddrinfo = socket.getaddrinfo
+
+# How long an example takes says nothing on a busy machine; the time limit of the whole test stands.
+hypothesis.settings.register_profile(
+    "mcwatch", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("mcwatch")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -33,6 +41,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = chosen
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_hypothesis() -> None:
+    """Let hypothesis build its table of characters, which takes a new clone over a second, outside any test's time."""
+    hypothesis.find(st.text(), lambda _: True, settings=hypothesis.settings(database=None))
 
 
 @pytest.fixture(autouse=True)

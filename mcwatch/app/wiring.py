@@ -10,6 +10,7 @@ from typing import Self
 import structlog
 
 from mcwatch import __version__
+from mcwatch.app.memory import settle_garbage_collector
 from mcwatch.app.report import Daemon, LiveAccount, build_report
 from mcwatch.domain.selection import Selection
 from mcwatch.domain.status import StatusReport
@@ -32,7 +33,7 @@ from mcwatch.store.sqlite import SqliteStore, StoreOptions
 from mcwatch.telemetry.health import Component, Health
 from mcwatch.telemetry.metrics import Metrics
 
-_CACHE_BYTES = 32 * 2**20
+_CACHE_BYTES = 16 * 2**20
 
 logger = structlog.get_logger(__name__)
 
@@ -111,6 +112,7 @@ class Application:
             self.parts.dispatchers[destination.name] = self._dispatcher(destination)
         await self.pressure.refresh()
         await self._open_servers()
+        settle_garbage_collector()
 
     async def _open_account(self, config: AccountConfig) -> None:
         client = await self._stack.enter_async_context(

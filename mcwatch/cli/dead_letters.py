@@ -14,8 +14,19 @@ if TYPE_CHECKING:
 
 dead_letters = typer.Typer(help="What was refused or unreadable.", no_args_is_help=True)
 
-# A receiver quotes what it refuses: its quotations, and whatever looks like an address or an IP, may be mail.
-_MAIL = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`|[^\s<>,;:]+@[^\s<>,;:]+|\b\d{1,3}(?:\.\d{1,3}){3}\b")
+# A receiver quotes what it refuses: its quotations, and whatever looks like an address or an IP, may be mail. Masking a
+# time or half a sentence too much is the better mistake.
+_MAIL = re.compile(
+    r"""
+      "(?:\\.|[^"\\])*(?:"|$)              # double quotes, escaped ones inside, or cut off
+    | `[^`]*(?:`|$)
+    | (?<!\w)'.*?(?:'(?!\w)|$)             # single quotes, but no apostrophe within a word
+    | [^\s<>,;:]+@[^\s<>,;:]+
+    | \b\d{1,3}(?:\.\d{1,3}){3}\b
+    | (?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}
+    """,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
 _MAX_DETAIL = 160
 
 

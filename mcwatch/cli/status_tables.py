@@ -39,13 +39,18 @@ def _headline(report: StatusReport) -> Text:
     return Text.assemble(f"mcwatch {report.version}, running for {texts.duration(report.uptime_secs)}: ", words)
 
 
+def _state(report: StatusReport, up: bool | None) -> Text:
+    """Say how a part is; a store without a daemon cannot know."""
+    return state(up) if report.live else text("–")
+
+
 def _accounts(report: StatusReport) -> RenderableType:
     rows = [
         (
             account.name,
             source.name,
-            state(source.up),
-            texts.ago(source.last_success_at, report.at),
+            _state(report, source.up),
+            texts.ago(source.last_success_at, report.at) if report.live else "–",
             texts.duration(source.lag_secs),
             texts.count(source.received),
             texts.count(source.new),
@@ -85,7 +90,7 @@ def _destinations(report: StatusReport) -> RenderableType:
     rows = [
         (
             one.name,
-            state(one.up),
+            _state(report, one.up),
             texts.count(one.delivered),
             texts.count(one.waiting),
             texts.duration(one.oldest_secs),

@@ -15,8 +15,13 @@ import msgspec
 from mcwatch.domain.record import Address, Record, WireAddress
 
 SCHEMA = "mcwatch.event/1"
+_BEFORE_ID = len(f'{{"schema":"{SCHEMA}","event_id":"')
+EVENT_ID_AT = slice(_BEFORE_ID, _BEFORE_ID + 32)
+"""Where a native line, as encoded here, holds its event id."""
 FINDER = "message_finder"
 QUEUE = "processing_queue"
+NO_SECOND = 2**33
+"""Seconds from here on are no time at all (see :mod:`mcwatch.domain.fingerprint`)."""
 
 
 class EventKind(StrEnum):
@@ -102,39 +107,47 @@ def _part(value: str | None) -> str:
 def _addresses(to: list[WireAddress] | None) -> str:
     if to is None:
         return "-"
+    if len(to) == 1:
+        only = (to[0].address or "").lower()
+        return f"1[{len(only)}:{only}"
     parts = sorted((entry.address or "").lower() for entry in to)
     return f"{len(parts)}[" + "".join(map(_part, parts))
 
 
-def _sender(record: Record) -> str | None:
-    sender = record.from_envelope
-    return sender.address.lower() if sender is not None and sender.address is not None else None
-
-
 def _seconds(at: datetime | None) -> str:
-    return "-" if at is None else f"@{int(at.timestamp())}"
+    # The semicolon keeps the number apart from what follows: without it second 12, visit 3 reads like second 1, 23.
+    return "-" if at is None else f"@{int(at.timestamp())};"
 
 
-def _traits(record: Record) -> str:
-    at = record.received_at or record.created_at
+def _traits(record: Record, when: str) -> str:
+    sender, subject, ip = record.from_envelope, record.subject, record.sender_ip
+    by = None if sender is None or sender.address is None else sender.address.lower()
     return (
-        f"{_part(_sender(record))}{_addresses(record.to)}{_part(record.subject)}{_seconds(at)}{_part(record.sender_ip)}"
+        f"{'-' if by is None else f'{len(by)}:{by}'}{_addresses(record.to)}"
+        f"{'-' if subject is None else f'{len(subject)}:{subject}'}{when}{'-' if ip is None else f'{len(ip)}:{ip}'}"
     )
 
 
-def message_key(record: Record) -> str:
+def message_key(record: Record, second: int | None = None) -> str:
     """Return the key that links the states of one mail: 32 hex digits.
 
     Hash of envelope sender, sorted recipients, subject, received (created) time, IP and route; addresses in lower case
     (reference notes, section K). Identical mails of one second share it, so it classifies and never suppresses.
+    ``second`` spares the computation for a caller who has it (:func:`mcwatch.domain.fingerprint.second_of`).
     """
-    text = f"{_traits(record)}{_part(record.route)}"
+    when = _seconds(record.received_at or record.created_at) if second is None or second >= NO_SECOND else f"@{second};"
+    text = f"{_traits(record, when)}{_part(record.route)}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def identity(record: Record) -> str:
-    """Return the hashed part that names the row: its Mimecast id, or what else identifies a row without one."""
-    return _part(record.id) if record.id is not None else "?" + _traits(record)
+    """Return the hashed part that names the row: its Mimecast id, or what else identifies a row without one.
+
+    An empty id is none: it would make one mail of all rows that have it.
+    """
+    if record.id:
+        return _part(record.id)
+    return "?" + _traits(record, _seconds(record.received_at or record.created_at))
 
 
 def prefix(account: str, source: str) -> str:
@@ -153,7 +166,9 @@ def queue_state(queue: str, record: Record) -> str:
     return f"{_part(queue)}{attempts}{_part(record.info)}{_seconds(record.locked_until)}"
 
 
-LEFT_STATE = _part("left")
+def left_state(queue: str) -> str:
+    """Return the state of an entry that left a queue; a mail that moves between two queues leaves both of them."""
+    return _part("left") + _part(queue)
 
 
 def fingerprint(feed: str, row: str, state: str, visit: int = 0) -> bytes:
@@ -170,7 +185,7 @@ def finder_fingerprints(feed: str, rows: Iterable[Record]) -> list[bytes]:
     found = []
     for row in rows:
         name, status, info = row.id, row.status, row.info
-        if name is None or status is None or info is None:
+        if not name or status is None or info is None:
             found.append(fingerprint(feed, identity(row), finder_state(row)))
         else:
             text = f"{feed}{len(name)}:{name}{len(status)}:{status}{len(info)}:{info}0"
@@ -178,37 +193,43 @@ def finder_fingerprints(feed: str, rows: Iterable[Record]) -> list[bytes]:
     return found
 
 
-def _utc(at: datetime | None) -> datetime | None:
-    return at if at is None or at.tzinfo is UTC else at.astimezone(UTC)
+def _utc(at: datetime) -> datetime:
+    if at.tzinfo is UTC:
+        return at
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        # The calendar's first and last hours are placeholders ("no time"), not moments that an offset could move.
+        return at.replace(tzinfo=UTC)
 
 
-def _plain(entry: WireAddress | None) -> Address | None:
-    return None if entry is None else Address(entry.address, entry.name or None)
+def _plain(entry: WireAddress) -> Address:
+    return Address(entry.address, entry.name or None)
 
 
 def message_of(row: Record, key: str) -> Message:
     """Return the row as an event shows it: our names, UTC, empty display names left out."""
     return Message(
-        row.id,
+        row.id or None,
         key,
         row.status,
         row.info,
         row.subject,
         row.route,
-        _plain(row.from_envelope),
-        _plain(row.from_header),
-        None if row.to is None else [Address(entry.address, entry.name or None) for entry in row.to],
+        None if row.from_envelope is None else _plain(row.from_envelope),
+        None if row.from_header is None else _plain(row.from_header),
+        None if row.to is None else [_plain(entry) for entry in row.to],
         row.sender_ip,
         row.attachments,
-        _utc(row.received_at),
-        _utc(row.sent_at),
+        None if row.received_at is None else _utc(row.received_at),
+        None if row.sent_at is None else _utc(row.sent_at),
         row.spam_score,
         row.detection_level,
         row.size,
         row.attempts,
-        _utc(row.created_at),
-        _utc(row.next_attempt_at),
-        _utc(row.locked_until),
+        None if row.created_at is None else _utc(row.created_at),
+        None if row.next_attempt_at is None else _utc(row.next_attempt_at),
+        None if row.locked_until is None else _utc(row.locked_until),
         row.priority,
         {} if row.extra is msgspec.UNSET else row.extra,
     )

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
+from mcwatch.domain.event import NO_SECOND
 from mcwatch.domain.record import Record
 
 MARK_BYTES = 16
-TIMELESS = 2**33
+TIMELESS = NO_SECOND
 """Seconds from here on are no time at all: rows that name none are spread over 65,536 places by their fingerprint."""
 
 
@@ -23,9 +24,17 @@ def second_of(row: Record, mark: bytes) -> int:
     return second if 0 <= second < TIMELESS else timeless(mark)
 
 
-def seconds_of(rows: Sequence[Record], marks: Sequence[bytes]) -> set[int]:
-    """Return the seconds that a page of rows touches."""
-    return {second_of(row, mark) for row, mark in zip(rows, marks, strict=True)}
+def seconds_of(rows: Sequence[Record], marks: Sequence[bytes]) -> list[int]:
+    """Return :func:`second_of` of every row; neighbours mostly share theirs, which spares the computation."""
+    found: list[int] = []
+    before, second = None, 0
+    for row, mark in zip(rows, marks, strict=True):
+        at = row.received_at
+        if at is None or at != before:
+            second = second_of(row, mark)
+            before = at if second < TIMELESS else None
+        found.append(second)
+    return found
 
 
 def join_marks(stored: Iterable[bytes]) -> set[bytes]:

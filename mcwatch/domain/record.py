@@ -1,8 +1,8 @@
 """The decoded API rows of both feeds under one set of names.
 
 The two feeds spell the same things differently (``fromHdr`` and ``fromHeader``, ``senderIP`` and ``remoteIp``;
-reference notes F and G). Each source subclasses :class:`Record` with its own wire names, so that one typed decode yields
-these attributes; whatever does not fit goes through :func:`mcwatch.sources.lenient.read_row` into the same shape.
+reference notes F and G). Each source subclasses :class:`Record` with its own wire names, so that one typed decode
+yields these attributes; what does not fit goes through :func:`mcwatch.sources.lenient.read_row` into the same shape.
 """
 
 from datetime import datetime
@@ -11,6 +11,8 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 AwareTime = Annotated[datetime, Meta(tz=True)]
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""A whole number that every encoding of an event can hold; a larger one is kept as text in ``extra``."""
 
 
 class Address(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -48,10 +50,10 @@ class Record(Struct, gc=False, kw_only=True):
     attachments: bool | None = None
     received_at: AwareTime | None = None
     sent_at: AwareTime | None = None
-    spam_score: int | float | None = None
+    spam_score: Whole | float | None = None
     detection_level: str | None = None
-    size: int | None = None
-    attempts: int | None = None
+    size: Whole | None = None
+    attempts: Whole | None = None
     created_at: AwareTime | None = None
     next_attempt_at: AwareTime | None = None
     locked_until: AwareTime | None = None

@@ -27,6 +27,7 @@ _log = structlog.get_logger(__name__)
 _STOP_SECS = 2.0
 _ANSWERS_SECS = 1.0
 _MAX_LETTERS = 10_000
+_MAX_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class ControlRequest:
     def count(self, name: str, default: int, most: int) -> int:
         """Return a positive number of the query; raises PermanentError when it is not one up to ``most``."""
         text = self.query.get(name) or str(default)
-        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+        # Length first: Python refuses to convert thousands of digits.
+        if len(text) > _MAX_DIGITS or not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= most:
             raise PermanentError(f"{name} is not a number", remedy=f"give a number from 1 to {most}")
         return int(text)
 

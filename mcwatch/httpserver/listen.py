@@ -20,7 +20,7 @@ def parse(listen: str) -> tuple[str, int]:
         host = host[1:-1]
     elif ":" in host:
         colon = ""
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not colon or len(port) > 5 or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ConfigError([f"http.listen: {listen!r} is not host:port; write for instance 127.0.0.1:9640"])
     return host or "0.0.0.0", int(port)  # noqa: S104 - asked for
 

@@ -99,7 +99,14 @@ def _figures(report: StatusReport) -> Html:
 def _account(account: AccountStatus, now: datetime) -> Html:
     rows = [_source_row(source, now) for source in account.sources]
     head = tag("tr", *(tag("th", name, scope="col") for name in ("Source", "State", "Last success", "Lag", "New")))
-    table = tag("div", tag("table", tag("thead", head), tag("tbody", *rows)), class_="scroll", tabindex="0")
+    table = tag(
+        "div",
+        tag("table", tag("thead", head), tag("tbody", *rows)),
+        class_="scroll",
+        tabindex="0",
+        role="region",
+        aria_label=f"Sources of {account.name}",
+    )
     facts = [
         _figure(f"Queue {_name(queue.type)}", f"{texts.count(queue.depth)}, oldest {texts.duration(queue.oldest_secs)}")
         for queue in account.queues

@@ -80,7 +80,10 @@ class HttpServer:
         listening = open_socket(self._listen)
         name = listening.getsockname()
         self._address = (name[0], name[1])
-        self._runner = web.AppRunner(application(self._routes()), access_log=None, shutdown_timeout=_STOP_SECS)
+        # Whoever hangs up (a scrape that timed out, a closed page) needs no answer made.
+        self._runner = web.AppRunner(
+            application(self._routes()), access_log=None, handler_cancellation=True, shutdown_timeout=_STOP_SECS
+        )
         await self._runner.setup()
         await web.SockSite(self._runner, listening).start()
         _log.info("http_listening", url=self.url)

@@ -11,9 +11,9 @@ def duration(secs: float | None) -> str:
         return "–"
     secs = max(0.0, secs)
     if secs < 10:
-        return f"{secs:.1f} s".replace(".0 ", " ")
+        return f"{int(secs * 10) / 10:g} s"
     if secs < _MINUTE:
-        return f"{secs:.0f} s"
+        return f"{int(secs)} s"
     minutes = int(secs // _MINUTE)
     if secs < _HOUR:
         return f"{minutes} min"

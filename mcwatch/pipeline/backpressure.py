@@ -1,5 +1,6 @@
 """When polling rests: the backlog is too large, or the disk is full."""
 
+from mcwatch.domain.errors import StoreUnavailable
 from mcwatch.domain.event import FINDER
 from mcwatch.interfaces import Clock, Store
 from mcwatch.telemetry.health import STORE, Health
@@ -39,7 +40,11 @@ class Backpressure:
             self._health.down(STORE, "the disk that holds the store is full", "make room on that disk")
         elif was_full:
             self._health.up(STORE)
-        self._backlog = await self._store.backlog_bytes()
+        try:
+            self._backlog = await self._store.backlog_bytes()
+        except StoreUnavailable as error:
+            # The last figure stands: the loop must outlive what the store outlives.
+            self._health.failed(STORE, error)
         self._metrics.polling_paused.labels(_STORE_FULL).set(self._full)
         self._metrics.polling_paused.labels(_BACKLOG).set(self._backlog >= self._limit * FINDER_SHARE)
 

@@ -4,12 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+import msgspec
+
 from mcwatch.domain.delivery import Batch
 from mcwatch.domain.outbox import OutboxRow
 from mcwatch.domain.selection import Selection
 from mcwatch.interfaces import Format, Store
 from mcwatch.pipeline.cache import LineCache
 from mcwatch.pipeline.inflight import InFlight, Segment
+
+
+class _Origin(msgspec.Struct, gc=False):
+    account: str
+
+
+_ORIGIN = msgspec.json.Decoder(_Origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +65,16 @@ class BatchReader:
         segments: list[Segment] = []
         events, room = self._limits.max_events, self._limits.max_bytes
         for account in behind[start:] + behind[:start]:
-            wants = self._selection.wants_account(accounts.get(account, ""))
-            segment = await self._segment(account, positions[account], events, room, wants=wants)
+            segment = await self._segment(account, positions[account], events, room, accounts.get(account))
             if segment is None:
+                continue
+            size = sum(map(len, segment.natives))
+            if segments and size > room:
+                # One event is always given, but only an empty batch may grow too large by it.
                 continue
             segments.append(segment)
             events -= len(segment.natives)
-            room -= sum(map(len, segment.natives))
+            room -= size
             if events <= 0 or room <= 0:
                 break
         if not segments:
@@ -70,7 +82,7 @@ class BatchReader:
         native = [segment.natives[index] for segment in segments for index in segment.wanted]
         return InFlight(self._destination, segments, Batch(native, self._form.render(native)))
 
-    async def _segment(self, account: int, position: int, events: int, room: int, *, wants: bool) -> Segment | None:
+    async def _segment(self, account: int, position: int, events: int, room: int, name: str | None) -> Segment | None:
         rows = await self._store.read(account, position, room, self._cache.natives_of(account))
         lines = self._joined(account, position, rows, events)
         if not lines:
@@ -80,6 +92,8 @@ class BatchReader:
         if not lines:
             return None
         natives = _within(lines, events, room)
+        # An account that is gone from the configuration is known by its events alone; they are still delivered.
+        wants = self._selection.wants_account(_ORIGIN.decode(natives[0]).account if name is None else name)
         wanted: Sequence[int] = self._selection.wanted(natives) if wants else ()
         return Segment(account, position, natives, wanted, rows[0].observed_at.timestamp())
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from mcwatch.domain.errors import McwatchError, StoreUnavailable, TransientError
+from mcwatch.domain.errors import McwatchError, StoreCorrupt, StoreUnavailable, TransientError
 from mcwatch.domain.outbox import Settlement
 from mcwatch.interfaces import Clock, Sink, Store
 from mcwatch.pipeline.batches import BatchLimits, BatchReader
@@ -96,13 +96,23 @@ class Dispatcher:
         return None if waits[0].cancelled() else waits[0].result()
 
     async def _next(self, accounts: Mapping[int, str]) -> InFlight | None:
-        await self._linger()
-        try:
-            return await self._reader.next(self._positions, dict(accounts))
-        except StoreUnavailable as error:
-            logger.warning("outbox_unreadable", destination=self._name, reason=str(error))
-            await self._clock.sleep(_STORE_RETRY_SECS)
-            return None
+        """Read until there is a batch or nothing waits; what could not be read is asked for again."""
+        while True:
+            await self._linger()
+            try:
+                return await self._reader.next(self._positions, dict(accounts))
+            except StoreCorrupt:
+                raise
+            except StoreUnavailable as error:
+                logger.warning("outbox_unreadable", destination=self._name, reason=str(error))
+                await self._clock.sleep(_STORE_RETRY_SECS)
+            except Exception as defect:
+                # A defect in one format must not end the daemon.
+                logger.exception("batch_defect", destination=self._name)
+                self._failed(TransientError(f"a defect in mcwatch made no batch ({type(defect).__name__})"))
+                await self._either(self._gate.wait(), self._draining.wait())
+            if self._draining.is_set():
+                return None
 
     async def _linger(self) -> None:
         """Give a batch that is not full the time it may take to fill up."""

@@ -26,8 +26,8 @@ class Gate:
 
     async def wait(self) -> None:
         """Wait until an attempt may be made."""
-        delay = self._opens_at - self._clock.monotonic()
-        if delay > 0:
+        # A timer may end a moment early (uvloop counts in milliseconds), and the gate is closed then.
+        while (delay := self._opens_at - self._clock.monotonic()) > 0:
             await self._clock.sleep(delay)
 
     def opened(self) -> None:

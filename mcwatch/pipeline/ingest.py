@@ -91,12 +91,13 @@ def _finder_events(
     for name, value in page.cursors.items():
         transaction.set_cursor(name, value)
     fingerprints = finder_fingerprints(feed_prefix, page.rows)
-    marks = transaction.marks(seconds_of(page.rows, fingerprints))
-    fresh = unknown(page.rows, fingerprints, marks.values())
+    numbers = seconds_of(page.rows, fingerprints)
+    marks = transaction.marks(set(numbers))
+    fresh = unknown(page.rows, fingerprints, numbers, marks.values())
     if not fresh:
         return []
     # Chains are read only for seconds that hold something: those of a page of new mail are mostly new themselves.
-    chains = transaction.chains({second_of(row, mark) for mark, row in fresh} & marks.keys())
+    chains = transaction.chains({second for _, second, _ in fresh} & marks.keys())
     seconds = Seconds(marks, chains)
     events = decide(fresh, seconds, feed.account, observed_at)
     transaction.remember(seconds.changed())
@@ -111,7 +112,7 @@ def _queue_events(
     rule = QueueRule(feed_prefix, feed.account, page.queue, read_snapshot(transaction.cursor(cursor)), observed_at)
     rows: dict[bytes, Record] = {}
     for row in page.rows:
-        rows.setdefault(entry_key(feed_prefix, row), row)
+        rows.setdefault(entry_key(feed_prefix, page.queue, row), row)
     live = transaction.stays(page.queue, rows)
     strangers = {key: row for key, row in rows.items() if key not in live}
     visits = read_visits(transaction.chains({second_of(row, key) for key, row in strangers.items()}), strangers)

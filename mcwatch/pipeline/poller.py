@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import AsyncGenerator
 
 import structlog
 
@@ -65,10 +66,7 @@ class Poller:
         started = self._clock.monotonic()
         total: Counter[str] = Counter()
         try:
-            cursors = await self._store.cursors(self._feed)
-            async for page in self._source.poll(cursors):
-                outcome = await self._ingest.commit(page)
-                _add(total, outcome.counts, sum(outcome.kinds.values()))
+            complete = await self._read(total)
         except StoreCorrupt:
             raise
         except McwatchError as error:
@@ -76,8 +74,25 @@ class Poller:
         except Exception as error:
             logger.exception("poll_defect", account=self._feed.account, source=self._feed.source)
             return self._watch.failed(_defect(error), total, self._clock.monotonic() - started)
-        self._watch.succeeded(total, self._clock.monotonic() - started)
+        self._watch.succeeded(total, self._clock.monotonic() - started, complete=complete)
         return None
+
+    async def _read(self, total: Counter[str]) -> bool:
+        """Commit page after page; return False when polling had to rest before the end.
+
+        A poll that catches up on days may bring more than the backlog holds. Its cursor stands where it has come to.
+        """
+        pages = self._source.poll(await self._store.cursors(self._feed))
+        try:
+            async for page in pages:
+                outcome = await self._ingest.commit(page)
+                _add(total, outcome.counts, sum(outcome.kinds.values()))
+                if self._watch.must_rest:
+                    return False
+        finally:
+            if isinstance(pages, AsyncGenerator):
+                await pages.aclose()
+        return True
 
 
 def _defect(error: Exception) -> McwatchError:
@@ -119,9 +134,14 @@ class PollWatch:
         self._failures = 0
         self._resting = False
 
+    @property
+    def must_rest(self) -> bool:
+        """Whether the backlog or the disk allows no page more."""
+        return self._pressure.holds(self._feed.source)
+
     def rests(self) -> bool:
         """Tell whether polling must rest now, counting the queue polls not taken."""
-        resting = self._pressure.holds(self._feed.source)
+        resting = self.must_rest
         if resting and self._feed.source == QUEUE:
             self._metrics.queue_polls_skipped_total.labels(self._feed.account).inc()
         if resting != self._resting:
@@ -135,13 +155,14 @@ class PollWatch:
             )
         return resting
 
-    def succeeded(self, total: Counter[str], secs: float) -> None:
-        """Report a poll that read everything it meant to."""
+    def succeeded(self, total: Counter[str], secs: float, *, complete: bool) -> None:
+        """Report a poll that met no failure; ``complete`` when it read everything it meant to."""
         self._failures = 0
         self._count("ok", secs)
-        self._metrics.poll_last_success_timestamp_seconds.labels(self._feed.account, self._feed.source).set(
-            self._clock.now().timestamp()
-        )
+        if complete:
+            self._metrics.poll_last_success_timestamp_seconds.labels(self._feed.account, self._feed.source).set(
+                self._clock.now().timestamp()
+            )
         self._health.up(STORE)
         self._health.up(self._component)
         self._account.succeeded(self._feed.source)

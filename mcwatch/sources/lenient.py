@@ -49,11 +49,16 @@ SPELLINGS: Mapping[str, str] = {
 
 _ADDRESS_KEYS = frozenset({"emailAddress", "displayableName", "displayName"})
 _DEEPEST = 32
+_WHOLE = range(-(2**63), 2**63)
 _PARSE_ERRORS = (ValueError, RecursionError, msgspec.DecodeError)
 
 
 class _Misfit(Exception):  # noqa: N818 - never leaves this module; it is an answer, not an error
     """The value has not the meaning of its field."""
+
+
+class _TooDeep(Exception):  # noqa: N818 - as above
+    """The row is nested deeper than anything that is mail."""
 
 
 def _text(value: object) -> str:
@@ -77,9 +82,16 @@ def _number(value: object) -> int | float:
     return value
 
 
+def _score(value: object) -> int | float:
+    number = _number(value)
+    if isinstance(number, int) and number not in _WHOLE:
+        raise _Misfit
+    return number
+
+
 def _whole(value: object) -> int:
     number = _number(value)
-    if number != int(number):
+    if number != int(number) or int(number) not in _WHOLE:
         raise _Misfit
     return int(number)
 
@@ -103,7 +115,7 @@ def _time(value: object) -> datetime:
 def _address(value: object) -> WireAddress:
     if isinstance(value, str):
         return WireAddress(value)
-    if not isinstance(value, dict) or not value.keys() <= _ADDRESS_KEYS:
+    if not isinstance(value, dict) or (value and not value.keys() & _ADDRESS_KEYS):
         raise _Misfit
     address = value.get("emailAddress")
     name = value.get("displayableName") or value.get("displayName")
@@ -113,6 +125,17 @@ def _address(value: object) -> WireAddress:
 def _addresses(value: object) -> list[WireAddress]:
     entries = value if isinstance(value, list) else [value]
     return [_address(entry) for entry in entries if entry is not None]
+
+
+def _says_more(value: object) -> bool:
+    """Tell whether an address, or one of several, says something that :class:`WireAddress` has no place for."""
+    if isinstance(value, list):
+        return any(map(_says_more, value))
+    if not isinstance(value, dict):
+        return False
+    names = [name for name in (value.get("displayableName"), value.get("displayName")) if name not in (None, "")]
+    unread = any(name != names[0] or not name for name in names)
+    return unread or not value.keys() <= _ADDRESS_KEYS
 
 
 _READERS: Mapping[str, Callable[[object], Any]] = {
@@ -125,11 +148,12 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "created_at": _time,
     "next_attempt_at": _time,
     "locked_until": _time,
-    "spam_score": _number,
+    "spam_score": _score,
     "size": _whole,
     "attempts": _whole,
 }
-_IDENTIFYING = ("id", "from_envelope", "to", "subject", "received_at", "created_at", "sender_ip")
+_ADDRESSES = frozenset({"from_envelope", "from_header", "to"})
+_IDENTIFYING = ("id", "subject", "received_at", "created_at", "sender_ip")
 
 
 def _parse(raw: bytes) -> object:
@@ -137,17 +161,31 @@ def _parse(raw: bytes) -> object:
     try:
         return msgspec.json.decode(raw)
     except _PARSE_ERRORS:
-        value = json.loads(raw.decode("utf-8", "replace"), strict=False)
+        value = json.loads(
+            raw.decode("utf-8", "replace"), strict=False, parse_constant=str, parse_int=_digits, parse_float=_fraction
+        )
         mended = json.dumps(value, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
         return msgspec.json.decode(mended.decode("utf-16-le", "replace").encode())
 
 
-def _too_deep(value: object, room: int = _DEEPEST) -> bool:
+def _digits(text: str) -> int | str:
+    return int(text) if len(text) < 30 else text
+
+
+def _fraction(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
+
+
+def _tame(value: object, room: int = _DEEPEST) -> object:
+    """Return the value with whole numbers as text where no encoding of an event could hold them."""
+    if isinstance(value, (dict, list)) and not room:
+        raise _TooDeep
     if isinstance(value, dict):
-        return not room or any(_too_deep(inner, room - 1) for inner in value.values())
+        return {key: _tame(inner, room - 1) for key, inner in value.items()}
     if isinstance(value, list):
-        return not room or any(_too_deep(inner, room - 1) for inner in value)
-    return False
+        return [_tame(inner, room - 1) for inner in value]
+    return str(value) if isinstance(value, int) and value not in _WHOLE else value
 
 
 def _fields(row: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -165,21 +203,28 @@ def _fields(row: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Any]]:
             fields[name] = _READERS.get(name, _text)(value)
         except (_Misfit, ValueError, OverflowError):
             extra[key] = value
+        if name in _ADDRESSES and _says_more(value):
+            extra[key] = value
     return fields, extra
+
+
+def _names_a_mail(fields: Mapping[str, Any]) -> bool:
+    addresses = [fields.get("from_envelope"), *(fields.get("to") or ())]
+    return any(fields.get(name) for name in _IDENTIFYING) or any(entry and entry.address for entry in addresses)
 
 
 def read_row(raw: bytes) -> Record | Unreadable:
     """Read the JSON bytes of one row of either feed."""
     try:
-        row = _parse(raw)
+        row = _tame(_parse(raw))
     except _PARSE_ERRORS:
         return Unreadable(raw, "the row is no JSON that can be read")
+    except _TooDeep:
+        return Unreadable(raw, f"the row is nested more than {_DEEPEST} levels deep")
     if not isinstance(row, dict):
         return Unreadable(raw, f"the row is no object but {_kind(row)}")
-    if _too_deep(row):
-        return Unreadable(raw, f"the row is nested more than {_DEEPEST} levels deep")
     fields, extra = _fields(row)
-    if not any(fields.get(name) for name in _IDENTIFYING):
+    if not _names_a_mail(fields):
         return Unreadable(raw, "the row has no id and nothing else to tell it by")
     return Record(**fields, extra=extra)
 

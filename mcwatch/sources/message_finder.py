@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 import msgspec
 import structlog
@@ -12,7 +13,7 @@ from pydantic import Field, model_validator
 from mcwatch.domain.errors import AuthError, McwatchError, StoreUnavailable
 from mcwatch.domain.event import FINDER, identity
 from mcwatch.domain.page import FinderPage
-from mcwatch.domain.record import AwareTime, Record, WireAddress
+from mcwatch.domain.record import AwareTime, Record, Whole, WireAddress
 from mcwatch.domain.status import SourceReading
 from mcwatch.domain.window import Plan, Reach, Window, looks_cut, plan
 from mcwatch.mimecast.client import MimecastClient
@@ -37,7 +38,7 @@ class FinderRow(Record, forbid_unknown_fields=True, kw_only=True, gc=False):
     sender_ip: str | None = msgspec.field(default=None, name="senderIP")
     received_at: AwareTime | None = msgspec.field(default=None, name="received")
     sent_at: AwareTime | None = msgspec.field(default=None, name="sent")
-    spam_score: int | float | None = msgspec.field(default=None, name="spamScore")
+    spam_score: Whole | float | None = msgspec.field(default=None, name="spamScore")
     detection_level: str | None = msgspec.field(default=None, name="detectionLevel")
     created_at: AwareTime | None = msgspec.field(default=None, name="created")
     next_attempt_at: AwareTime | None = msgspec.field(default=None, name="nextAttempt")
@@ -135,13 +136,12 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 def searches_of(config: MessageFinderConfig) -> list[Search]:
-    """Return the searches a configuration asks for; without domains and searches the plain window."""
+    """Return the searches a configuration asks for, each once; without domains and searches the plain window."""
     asked = [{way: domain} for domain in config.domains for way in ("to", "from")]
     asked += [search.options() for search in config.searches]
-    return [
-        Search("&".join(f"{name}={value}" for name, value in sorted(options.items())) or "all", options)
-        for options in asked or [{}]
-    ]
+    # Quoted, for two searches with one name would share a cursor.
+    named = {urlencode(sorted(options.items()), safe="@") or "all": options for options in asked or [{}]}
+    return [Search(name, options) for name, options in named.items()]
 
 
 def request_of(search: Search, window: Window, reason: str) -> dict[str, object]:
@@ -170,6 +170,7 @@ class MessageFinderSource:
         self._routes = frozenset(config.routes) if set(config.routes) != set(_ALL_ROUTES) else None
         self._reader = RowReader(FinderItem, FinderRow, "trackedEmails")
         self._covered_until: datetime | None = None
+        self._gaps_noted_until: dict[str, datetime] = {}
         self._reach = Reach(
             overlap=timedelta(seconds=config.overlap),
             first=timedelta(seconds=config.initial_look_back),
@@ -202,8 +203,12 @@ class MessageFinderSource:
             raise failure
 
     async def _read_search(self, search: Search, reached: dict[str, datetime | None]) -> AsyncIterator[FinderPage]:
-        steps = plan(reached[search.name], self._context.client.server_now(), self._reach)
+        now, before = self._context.client.server_now(), reached[search.name]
+        steps = plan(before, now, self._reach)
         self._note_gap(search, steps)
+        if before is not None and before > now:
+            # Written while the clock was wrong. Kept, it would hide every stop until that time comes.
+            reached[search.name] = None
         pending = steps.windows[::-1]
         while pending:
             window = pending.pop()
@@ -228,6 +233,7 @@ class MessageFinderSource:
         unique: set[str] = set()
         unreadable_total = 0
         token: str | None = None
+        tokens: set[str | None] = {None}
         for _ in range(MOST_PAGES):
             answer = await self._context.client.call(
                 Endpoint.MESSAGE_FINDER,
@@ -239,8 +245,9 @@ class MessageFinderSource:
             rows, unreadable = self._reader.rows(answer)
             unique.update(row.id or identity(row) for row in rows)
             unreadable_total += len(unreadable)
-            last = answer.next_token is None or answer.next_token == token
             token = answer.next_token
+            last = token in tokens
+            tokens.add(token)
             size = min(answer.page_size or self._config.page_size, self._config.page_size)
             seen = len(unique) + unreadable_total
             cut = looks_cut(len(rows) + len(unreadable), seen, page_size=size, total=answer.total_count)
@@ -252,7 +259,10 @@ class MessageFinderSource:
 
     @staticmethod
     def _moved(search: Search, window: Window, reached: dict[str, datetime | None]) -> dict[str, bytes]:
-        """Return the search's cursor behind the window; it never moves back, although every poll looks back."""
+        """Return the search's cursor behind the window; it never moves back, although every poll looks back.
+
+        Only a cursor that was in the future does.
+        """
         before = reached[search.name]
         until = window.end if before is None else max(before, window.end)
         reached[search.name] = until
@@ -266,13 +276,18 @@ class MessageFinderSource:
     def _note_gap(self, search: Search, steps: Plan) -> None:
         if steps.gap is None:
             return
-        secs = (steps.gap.end - steps.gap.start).total_seconds()
+        # A poll that fails meets the same gap at the next attempt: only what came to it is lost anew.
+        start = max(steps.gap.start, self._gaps_noted_until.get(search.name, steps.gap.start))
+        if start >= steps.gap.end:
+            return
+        self._gaps_noted_until[search.name] = steps.gap.end
+        secs = (steps.gap.end - start).total_seconds()
         self._context.metrics.finder_gap_seconds_total.labels(self._context.account).inc(secs)
         logger.error(
             "finder_gap",
             account=self._context.account,
             search=search.name,
-            start=api_time(steps.gap.start),
+            start=api_time(start),
             end=api_time(steps.gap.end),
             remedy="the API no longer shows this range; ask Mimecast for an export if it is needed",
         )

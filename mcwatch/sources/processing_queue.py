@@ -11,8 +11,9 @@ from pydantic import Field
 from mcwatch.domain.event import QUEUE, prefix
 from mcwatch.domain.lifecycle.queue import entry_key
 from mcwatch.domain.page import QueuePage
-from mcwatch.domain.record import AwareTime, Record, WireAddress
+from mcwatch.domain.record import AwareTime, Record, Whole, WireAddress
 from mcwatch.domain.status import QueueReading, SourceReading
+from mcwatch.domain.window import looks_cut
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.option_types import Duration
@@ -34,7 +35,7 @@ class QueueRow(Record, forbid_unknown_fields=True, kw_only=True, gc=False):
     attachments: bool | None = msgspec.field(default=None, name="attachment")
     received_at: AwareTime | None = msgspec.field(default=None, name="received")
     sent_at: AwareTime | None = msgspec.field(default=None, name="sent")
-    spam_score: int | float | None = msgspec.field(default=None, name="spamScore")
+    spam_score: Whole | float | None = msgspec.field(default=None, name="spamScore")
     detection_level: str | None = msgspec.field(default=None, name="detectionLevel")
     created_at: AwareTime | None = msgspec.field(default=None, name="created")
     next_attempt_at: AwareTime | None = msgspec.field(default=None, name="nextAttempt")
@@ -111,6 +112,7 @@ class ProcessingQueueSource:
         present: dict[bytes, datetime | None] = {}
         unreadable_total = 0
         token: str | None = None
+        tokens: set[str | None] = {None}
         for _ in range(MOST_PAGES):
             answer = await self._context.client.call(
                 Endpoint.PROCESSING_QUEUE,
@@ -120,12 +122,14 @@ class ProcessingQueueSource:
                 page_token=token,
             )
             rows, unreadable = self._reader.rows(answer)
-            present.update((entry_key(self._feed, row), row.created_at) for row in rows)
+            present.update((entry_key(self._feed, queue, row), row.created_at) for row in rows)
             unreadable_total += len(unreadable)
-            last = answer.next_token is None or answer.next_token == token
             token = answer.next_token
-            size = answer.page_size or _PAGE_SIZE
-            complete = last and _is_complete(len(rows), len(present) + unreadable_total, size, answer.total_count)
+            last = token in tokens
+            tokens.add(token)
+            size = min(answer.page_size or _PAGE_SIZE, _PAGE_SIZE)
+            seen, count = len(present) + unreadable_total, len(rows) + len(unreadable)
+            complete = last and _is_complete(count, seen, size, answer.total_count)
             yield QueuePage(
                 queue=queue,
                 gone_after=self._config.gone_after,
@@ -151,5 +155,7 @@ class ProcessingQueueSource:
 
 
 def _is_complete(rows: int, seen: int, page_size: int, total: int | None) -> bool:
-    """Tell whether a poll without a next page showed everything: by the server's count, else by a page not full."""
-    return seen >= total if total is not None else rows < page_size
+    """Tell whether a poll without a next page showed everything: by the server's count, else by its last page."""
+    if total is not None:
+        return seen >= total
+    return not looks_cut(rows, seen, page_size=page_size, total=None)

@@ -14,7 +14,7 @@ MAX_CHARS = 4096
 _MAX_DEPTH = 6
 
 _SECRET_KEY = re.compile(
-    r"(?:^|_)(?:authorization|token|secret|password|passwd|passphrase|cookie|credentials?|(?:api|app|access|private)_?key)$",
+    r"(?:^|_)(?:authorization|token|secret|password|passwd|passphrase|cookie|credentials?|(?:api|app|access|secret|private)_?key)$",
     re.IGNORECASE,
 )
 _SECRET_TEXT = re.compile(

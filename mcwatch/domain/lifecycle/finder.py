@@ -8,7 +8,6 @@ Everything is kept per second of the row's own ``received_at``: all states of a 
 stored row holds the fingerprints and the chains that a decision needs, in time order.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -24,7 +23,7 @@ from mcwatch.domain.event import (
     message_of,
     timestamp,
 )
-from mcwatch.domain.fingerprint import join_marks, second_of
+from mcwatch.domain.fingerprint import join_marks
 from mcwatch.domain.record import Record
 
 
@@ -43,14 +42,15 @@ class Chain(msgspec.Struct, array_like=True, gc=False):
     ambiguous: bool = False
 
     def names(self, row_id: str | None) -> bool:
-        """Tell whether the id belongs to this chain."""
-        return row_id is not None and (self.id == row_id or row_id in self.older_ids)
+        """Tell whether the id belongs to this chain; rows without one share their key, so they are one mail."""
+        return self.id == row_id or row_id in self.older_ids
 
     def extend(self, row: Record) -> None:
         """Record that the mail was seen in this row's state."""
-        if self.id != row.id:
+        row_id = row.id or None
+        if self.id != row_id:
             self.older_ids = [*self.older_ids, self.id]
-            self.id = row.id
+            self.id = row_id
         if row.status not in self.shown:
             self.shown = [*self.shown, row.status]
         self.status, self.info = row.status, row.info
@@ -60,66 +60,73 @@ _DECODER = msgspec.msgpack.Decoder(list[Chain])
 _ENCODER = msgspec.msgpack.Encoder()
 
 
+class Second:
+    """The mails of one second: their chains by message key, and the fingerprints this page adds."""
+
+    __slots__ = ("by_key", "chains", "new_marks")
+
+    def __init__(self, stored: bytes | None) -> None:
+        self.chains = _DECODER.decode(stored) if stored else []
+        self.by_key: dict[str, list[Chain]] = {}
+        self.new_marks: list[bytes] = []
+        for chain in self.chains:
+            self.by_key.setdefault(chain.key, []).append(chain)
+
+    def start(self, chain: Chain) -> None:
+        """Keep a chain that begins now."""
+        self.chains.append(chain)
+        self.by_key.setdefault(chain.key, []).append(chain)
+
+
 class Seconds:
     """The lifecycle state of the seconds a page touches: loaded as stored bytes, changed, handed back to be kept."""
 
     def __init__(self, marks: Mapping[int, bytes], chains: Mapping[int, bytes]) -> None:
         self._marks = marks
         self._stored = chains
-        self._chains: dict[int, list[Chain]] = {}
-        self._by_key: dict[int, defaultdict[str, list[Chain]]] = {}
-        self._new_marks: defaultdict[int, list[bytes]] = defaultdict(list)
+        self._touched: dict[int, Second] = {}
 
-    def _load(self, second: int) -> defaultdict[str, list[Chain]]:
-        stored = self._stored.get(second)
-        chains = _DECODER.decode(stored) if stored else []
-        index: defaultdict[str, list[Chain]] = defaultdict(list)
-        for chain in chains:
-            index[chain.key].append(chain)
-        self._chains[second], self._by_key[second] = chains, index
-        return index
-
-    def under(self, second: int, key: str) -> list[Chain]:
-        """Return the chains kept under a key."""
-        index = self._by_key.get(second)
-        if index is None:
-            index = self._load(second)
-        return index[key]
-
-    def start(self, second: int, chain: Chain) -> None:
-        """Keep a chain that begins now."""
-        self._chains[second].append(chain)
-        self._by_key[second][chain.key].append(chain)
-
-    def mark(self, second: int, fingerprint: bytes) -> None:
-        """Keep a fingerprint."""
-        self._new_marks[second].append(fingerprint)
+    def at(self, second: int) -> Second:
+        """Return what is known of a second."""
+        found = self._touched.get(second)
+        if found is None:
+            found = self._touched[second] = Second(self._stored.get(second))
+        return found
 
     def changed(self) -> Iterable[tuple[int, bytes, bytes]]:
         """Yield (second, fingerprints, chains) of every second that gained a fingerprint."""
-        for second, fresh in self._new_marks.items():
-            yield second, self._marks.get(second, b"") + b"".join(fresh), _ENCODER.encode(self._chains[second])
+        for second, found in self._touched.items():
+            if found.new_marks:
+                marks = self._marks.get(second, b"") + b"".join(found.new_marks)
+                yield second, marks, _ENCODER.encode(found.chains)
+
+
+Fresh = tuple[bytes, int, Record]
+"""A row not known: its fingerprint, the second it is kept in, the row."""
 
 
 def unknown(
-    rows: Sequence[Record], fingerprints: Sequence[bytes], marks: Iterable[bytes]
-) -> list[tuple[bytes, Record]]:
+    rows: Sequence[Record], fingerprints: Sequence[bytes], seconds: Sequence[int], marks: Iterable[bytes]
+) -> list[Fresh]:
     """Return the rows whose fingerprint is not among the marks, each fingerprint once, in the order of the page."""
     known = join_marks(marks)
-    fresh: dict[bytes, Record] = {}
-    for mark, row in zip(fingerprints, rows, strict=True):
+    fresh: dict[bytes, Fresh] = {}
+    for one in zip(fingerprints, seconds, rows, strict=True):
+        mark = one[0]
         if mark not in known and mark not in fresh:
-            fresh[mark] = row
-    return list(fresh.items())
+            fresh[mark] = one
+    return list(fresh.values())
 
 
 def classify(chains: list[Chain], row: Record) -> tuple[EventKind, dict[str, Any] | None, Chain | None]:
     """Say what a new row is: (kind, previous, the chain it extends or None to begin one).
 
     The row extends the chain its id belongs to, else the only chain that has not shown its status. Where several fit,
-    the change is certain and its origin is not: ``previous`` stays empty, now and for whatever else these chains do.
+    the change is certain and its origin is not: ``previous`` stays empty, now and for whatever else these chains do,
+    unless the row has the very id that the chain showed last.
     """
-    own = [chain for chain in chains if chain.names(row.id)]
+    row_id = row.id or None
+    own = [chain for chain in chains if chain.names(row_id)]
     fits = own or [chain for chain in chains if row.status not in chain.shown]
     if not fits:
         return EventKind.SEEN, None, None
@@ -127,29 +134,27 @@ def classify(chains: list[Chain], row: Record) -> tuple[EventKind, dict[str, Any
     if len(fits) > 1:
         for other in fits:
             other.ambiguous = True
-    if chain.ambiguous and not own:
+    if chain.ambiguous and not (own and chain.id == row_id):
         return EventKind.CHANGED, None, chain
     return EventKind.CHANGED, {"id": chain.id, "status": chain.status, "info": chain.info}, chain
 
 
-def decide(fresh: Sequence[tuple[bytes, Record]], seconds: Seconds, account: str, observed_at: datetime) -> list[Event]:
+def decide(fresh: Sequence[Fresh], seconds: Seconds, account: str, observed_at: datetime) -> list[Event]:
     """Turn new rows into events, in the order given, and bring the lifecycle state up to date."""
     observed = timestamp(observed_at)
+    seen = EventKind.SEEN
     events = []
-    for mark, row in fresh:
-        second = second_of(row, mark)
-        key = message_key(row)
-        chains = seconds.under(second, key)
-        kind, previous = EventKind.SEEN, None
-        chain = None
-        if chains:
-            kind, previous, chain = classify(chains, row)
+    for mark, number, row in fresh:
+        second = seconds.at(number)
+        key = message_key(row, number)
+        chains = second.by_key.get(key)
+        kind, previous, chain = classify(chains, row) if chains else (seen, None, None)
         if chain is None:
-            seconds.start(second, Chain(key, row.id, row.status, row.info, [row.status]))
+            second.start(Chain(key, row.id or None, row.status, row.info, [row.status]))
         else:
             chain.extend(row)
-        seconds.mark(second, mark)
+        second.new_marks.append(mark)
         message = message_of(row, key)
-        occurred = message.received_at if kind is EventKind.SEEN and message.received_at is not None else observed
+        occurred = message.received_at if kind is seen and message.received_at is not None else observed
         events.append(Event(SCHEMA, mark.hex(), kind, account, FINDER, occurred, observed, message, previous, None))
     return events

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from mcwatch.domain.event import (
-    LEFT_STATE,
     QUEUE,
     SCHEMA,
     Event,
@@ -22,6 +21,7 @@ from mcwatch.domain.event import (
     Stay,
     fingerprint,
     identity,
+    left_state,
     message_key,
     message_of,
     queue_state,
@@ -68,9 +68,9 @@ def read_snapshot(stored: bytes | None) -> Snapshot:
     return _SNAPSHOT.decode(stored) if stored else Snapshot()
 
 
-def entry_key(feed: str, row: Record) -> bytes:
-    """Return the 16 bytes that name an entry of a queue, whatever its state."""
-    return fingerprint(feed, identity(row), "")
+def entry_key(feed: str, queue: str, row: Record) -> bytes:
+    """Return the 16 bytes that name an entry of a queue, whatever its state; another queue's is another entry."""
+    return fingerprint(feed, identity(row), f"|{queue}|")
 
 
 def place_of(message: Message, key: bytes) -> int:
@@ -122,6 +122,8 @@ class QueueRule:
                 continue
             if entry.misses:
                 entry.misses = 0
+                # An incomplete poll, which no cursor remembers, may be the last to see it before it is missing again.
+                entry.last_seen_at = self._at
                 touched.add(key)
             if entry.state == state:
                 changes.duplicates += 1
@@ -196,7 +198,7 @@ class QueueRule:
 
     def _leave(self, entry: LiveEntry) -> tuple[Event, Stay]:
         stay = self._stay(entry, entry.last_seen_at)
-        mark = fingerprint(self._feed, entry.row, LEFT_STATE, entry.visit)
+        mark = fingerprint(self._feed, entry.row, left_state(self._queue), entry.visit)
         return self._event(EventKind.QUEUE_LEFT, entry, mark, timestamp(entry.last_seen_at), stay), stay
 
 

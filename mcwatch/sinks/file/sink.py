@@ -31,6 +31,7 @@ _WRONG_PATH = {
     errno.EPERM: "give mcwatch's user the right to write there, or name another path",
     errno.EISDIR: "name a file in `path`, not a directory",
     errno.ENOTDIR: "a part of `path` is a file: name another path",
+    errno.EEXIST: "a part of `path` is a file: name another path",
     errno.ELOOP: "`path` is a link that leads to itself: name another path",
     errno.ENAMETOOLONG: "shorten `path`",
     errno.ENXIO: "name a regular file in `path`; for a pipe use the stdout sink",

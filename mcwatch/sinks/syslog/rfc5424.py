@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC
 from enum import IntEnum
+from functools import lru_cache
 
 from mcwatch.domain.delivery import EventHead
 
@@ -64,10 +65,9 @@ def severity_of(_head: EventHead) -> Severity:
 
 def header(head: EventHead, origin: Origin) -> bytes:
     """Return the header up to and with the space before MSG (RFC 5424 section 6): no structured data."""
-    pri = origin.facility * 8 + severity_of(head)
     stamp = head.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
-    host, app, procid = _name(origin.hostname, 255), _name(origin.app_name, 48), _name(origin.procid, 128)
-    return f"<{pri}>1 {stamp}Z {host} {app} {procid} {_name(head.kind, 32)} - ".encode("ascii")
+    pri = origin.facility * 8 + severity_of(head)
+    return f"<{pri}>1 {stamp}Z {_names(origin, head.kind)} - ".encode("ascii")
 
 
 def neutralised(payload: bytes) -> bytes:
@@ -83,6 +83,13 @@ def octet_counted(message: bytes) -> bytes:
 def lf_framed(message: bytes) -> bytes:
     """Frame a message, which holds no LF, by a trailing one (RFC 6587 section 3.4.2)."""
     return message + b"\n"
+
+
+@lru_cache(maxsize=64)
+def _names(origin: Origin, kind: str) -> str:
+    """Return HOSTNAME APP-NAME PROCID MSGID: a handful of combinations, the same for every event."""
+    host, app, procid = _name(origin.hostname, 255), _name(origin.app_name, 48), _name(origin.procid, 128)
+    return f"{host} {app} {procid} {_name(kind, 32)}"
 
 
 def _name(text: str, limit: int) -> str:

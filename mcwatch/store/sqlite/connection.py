@@ -16,6 +16,8 @@ APPLICATION_ID = 0x6D637761
 
 PAGE_BYTES = 8192
 _BUSY_MS = 10_000
+_CHECKPOINT_PAGES = 4_000
+"""32 MiB of log before it moves into the file: what a page of events touches again by then is written once."""
 
 
 def migrations() -> list[str]:
@@ -25,7 +27,10 @@ def migrations() -> list[str]:
 
 
 class StoreLock:
-    """Keeps a second process off the file: an advisory lock on a file beside it, freed by the kernel at any end."""
+    """Keeps a second process off the file: an advisory lock on a file beside it, freed by the kernel at any end.
+
+    The directory of both is made where it is missing.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -34,6 +39,7 @@ class StoreLock:
     def __enter__(self) -> Self:
         lock = self._path.with_name(self._path.name + ".lock")
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _unwritable(self._path, error) from error
@@ -73,18 +79,19 @@ def open_writer(path: Path) -> sqlite3.Connection:
     StoreUnavailable when it cannot be opened or written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise _unwritable(path, error) from error
     with translated(path):
-        connection = _connect(path, cache_kib=32_768)
+        if path.stat().st_size:
+            _recognise(path)
+        connection = _connect(path, cache_kib=16_384)
         try:
-            _recognise(connection, path)
             connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA journal_size_limit={64 * 2**20}")
+            connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             _migrate(connection)
         except BaseException:
             connection.close()
@@ -95,21 +102,38 @@ def open_writer(path: Path) -> sqlite3.Connection:
 def open_reader(path: Path) -> sqlite3.Connection:
     """Open the file for reading only; the writer has created it."""
     with translated(path):
-        connection = _connect(path, cache_kib=8_192)
+        connection = _connect(path, cache_kib=4_096)
         connection.execute("PRAGMA query_only=1")
     return connection
 
 
 def _connect(path: Path, *, cache_kib: int) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-    connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
-    connection.execute(f"PRAGMA cache_size=-{cache_kib}")
-    connection.execute("PRAGMA foreign_keys=ON")
+    try:
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+        connection.execute(f"PRAGMA cache_size=-{cache_kib}")
+        connection.execute("PRAGMA foreign_keys=ON")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def _recognise(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse what is not ours before anything is written."""
+def _recognise(path: Path) -> None:
+    """Refuse what is not ours before anything is written.
+
+    The connection is read-only: closing a writing one would move the log of another program's file into that file. Where
+    there is no log, ``immutable`` keeps SQLite from making an empty one.
+    """
+    mode = "mode=ro" if _has_log(path) else "immutable=1"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
+    try:
+        _check_owner(connection, path)
+    finally:
+        connection.close()
+
+
+def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application != APPLICATION_ID and (tables or application):
@@ -124,12 +148,16 @@ def _recognise(connection: sqlite3.Connection, path: Path) -> None:
             remedy="it was left as it is: run the newer mcwatch, or restore a backup from before the upgrade",
         )
     pages, page_bytes = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
-    log = path.with_name(path.name + "-wal")
-    if pages * page_bytes > path.stat().st_size and not (log.exists() and log.stat().st_size):
+    if pages * page_bytes > path.stat().st_size and not _has_log(path):
         raise StoreCorrupt(
             f"the store {path} is cut short ({path.stat().st_size} of {pages * page_bytes} bytes)",
             remedy="it was left as it is: restore a backup, or move the file away to begin anew",
         )
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(path.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mcwatch.domain.errors import McwatchError
+from mcwatch.domain.errors import McwatchError, StoreCorrupt
 from mcwatch.store.sqlite.errors import translate
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -56,6 +56,8 @@ class Writer:
         self._observe = observe
         self._monotonic = monotonic
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._broken: StoreCorrupt | None = None
+        """Set for good once the file cannot be trusted: after a failed fsync a second try may seem to succeed."""
         self._thread = threading.Thread(target=self._run, name="mcwatch-store-writer", daemon=True)
 
     def start(self) -> None:
@@ -80,7 +82,7 @@ class Writer:
     def _run(self) -> None:
         while (group := self._next_group()) is not None:
             self._commit(group)
-            if any(job.error for job in group) and len(group) > 1:
+            if any(job.error for job in group) and len(group) > 1 and self._broken is None:
                 self._one_by_one(group)
             for loop in {job.loop for job in group}:
                 mine = [job for job in group if job.loop is loop]
@@ -109,14 +111,19 @@ class Writer:
         """Do all work in one transaction; a failure undoes and marks the whole group."""
         started = self._monotonic()
         try:
+            if self._broken is not None:
+                raise self._broken
             self._connection.execute("BEGIN IMMEDIATE")
             for job in group:
                 job.result = job.work(self._connection)
             self._connection.execute("COMMIT")
         except BaseException as error:  # noqa: BLE001 - every failure belongs to whoever asked for the work
             self._undo()
+            meaning = self._meaning(error)
+            if isinstance(meaning, StoreCorrupt):
+                self._broken = meaning
             for job in group:
-                job.error = self._meaning(error)
+                job.error = meaning
         else:
             self._observe(self._monotonic() - started)
 

@@ -38,7 +38,9 @@ def troubled_report(account: str = "acme", error: str = "the API answered 503") 
                 name=account, up=False, since=NOW, reason="the credentials were refused", remedy="renew the secret",
                 clock_skew_secs=-42.0, undecodable_letters=3,
                 quota=[QuotaStatus(endpoint="message_finder", limit=300, remaining=12, waiting_secs=4.0)],
-                queues=[QueueStatus(type="processing", depth=17, oldest_secs=95.0), QueueStatus(type="bulk_processing")],
+                queues=[
+                    QueueStatus(type="processing", depth=17, oldest_secs=95.0), QueueStatus(type="bulk_processing")
+                ],
                 sources=[
                     SourceStatus(
                         name="message_finder", up=False, reason=error, remedy="wait",

@@ -1,0 +1,181 @@
+"""The other sides of the daemon, on real sockets in the test's own loop: web hook, syslog server, a front for the API."""
+
+import asyncio
+import json
+import socket
+import ssl
+import zlib
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from aiohttp import web
+
+Event = dict[str, Any]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def free_port() -> int:
+    """Return a port on which nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+class HttpServer:
+    """Any HTTP server on loopback."""
+
+    def __init__(self, handler: Handler, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        self.port = port
+        self._handler = handler
+        self._tls = tls
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Listen, on the same port as before if there was one."""
+        application = web.Application(client_max_size=2**26)
+        application.router.add_route("*", "/{path:.*}", self._handler)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls, reuse_address=True).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Listen no more; connections are closed."""
+        if self._runner:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+class Hook(HttpServer):
+    """A web hook that keeps what it accepts; ``refuse`` returns an answer for a batch it does not want."""
+
+    def __init__(self) -> None:
+        super().__init__(self._take)
+        self.lines: list[bytes] = []
+        self.requests = 0
+        self.before_answer: Callable[[], None] = lambda: None
+        self.refuse: Callable[[list[bytes]], web.Response | None] = lambda _lines: None
+
+    @property
+    def events(self) -> list[Event]:
+        """The accepted events."""
+        return [json.loads(line) for line in self.lines]
+
+    @property
+    def event_ids(self) -> list[str]:
+        """The ids of the accepted events in their order."""
+        return [event["event_id"] for event in self.events]
+
+    def subjects(self) -> list[str | None]:
+        """The subjects of the accepted events in their order."""
+        return [event["message"].get("subject") for event in self.events]
+
+    async def _take(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if request.method != "POST":
+            return web.Response(status=204)
+        if request.headers.get("Content-Encoding") == "gzip" and body[:2] == b"\x1f\x8b":
+            body = zlib.decompress(body, wbits=31)
+        lines = body.split(b"\n")[:-1]
+        self.requests += 1
+        refusal = self.refuse(lines)
+        if refusal is not None:
+            return refusal
+        self.lines += lines
+        self.before_answer()
+        return web.Response(status=204)
+
+
+class SyslogServer:
+    """A syslog server over TCP with one message per line."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
+        self.lines: list[bytes] = []
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen, on the same port as before if there was one."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Listen no more; connections are closed."""
+        if self._server:
+            self._server.close()
+            for writer in self._writers:
+                writer.close()
+            await self._server.wait_closed()
+            self._server = None
+
+    @property
+    def event_ids(self) -> list[str]:
+        """The ids of the events in their order."""
+        return [json.loads(line[line.index(b"{") :])["event_id"] for line in self.lines]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while line := await reader.readline():
+                if line.endswith(b"\n"):
+                    self.lines.append(line)
+        except ConnectionError:
+            return
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+
+class Front(HttpServer):
+    """Stands before the API and passes everything on, unless ``instead`` answers in its place."""
+
+    def __init__(self, behind: str, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(self._pass, tls=tls)
+        self.behind = behind
+        self.instead: Callable[[web.Request], web.Response | None] = lambda _request: None
+        self.answered_instead = 0
+
+    async def _pass(self, request: web.Request) -> web.Response:
+        answer = self.instead(request)
+        if answer is not None:
+            self.answered_instead += 1
+            return answer
+        body = await request.read()
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in {"host"}}
+        async with (
+            aiohttp.ClientSession(auto_decompress=False) as session,
+            session.request(request.method, self.behind + request.path, headers=headers, data=body) as response,
+        ):
+            kept = {name: value for name, value in response.headers.items() if name.startswith(("Date", "X-", "x-"))}
+            return web.Response(
+                status=response.status,
+                body=await response.read(),
+                content_type=response.content_type,
+                headers=kept,
+            )

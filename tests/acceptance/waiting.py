@@ -1,0 +1,38 @@
+"""The one place where these tests wait in real time: for a fact, until a deadline."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_PAUSE_SECS = 0.02
+
+
+async def eventually(condition: Callable[[], T | Awaitable[T]], within_secs: float = 15.0) -> T:
+    """Ask until the condition is truthy and return what it said; fail with its last words at the deadline.
+
+    An AssertionError of the condition counts as "not yet".
+    """
+    deadline = time.monotonic() + within_secs
+    while True:
+        said: object
+        try:
+            outcome = condition()
+            answer = await outcome if inspect.isawaitable(outcome) else outcome
+            if answer:
+                return answer
+            said = answer
+        except AssertionError as error:
+            said = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not so within {within_secs} s: {inspect.getsource(condition).strip()}\n{said}")
+        await asyncio.sleep(_PAUSE_SECS)
+
+
+async def elapsed(secs: float) -> None:
+    """Let a time pass, where the moment itself is under test."""
+    moment = time.monotonic() + secs
+    await eventually(lambda: time.monotonic() >= moment, secs + 5.0)

@@ -1,0 +1,104 @@
+"""``python -m tests.benchmarks``: measure, print a table, write build/bench.json."""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.floor import floor_us
+from tests.benchmarks.pages import make_pages
+from tests.benchmarks.prefill import prefill
+
+_LIMIT_SECS = 600
+_RUNS = 3
+
+
+def main() -> None:
+    """Run every line and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fingerprints", type=int, default=10_000_000, help="known before the first page")
+    parser.add_argument("--pages", type=int, default=100, help="answers of 1,000 rows")
+    parser.add_argument("--folder", type=Path, default=None, help="where the stores are written (default: temporary)")
+    options = parser.parse_args()
+    end = datetime.now(UTC).replace(microsecond=0)
+    floor = floor_us(make_pages(min(options.pages, 20), end))
+    lines: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory(dir=options.folder) as name, _peers(options.pages, end) as url:
+        template = Path(name) / "template.db"
+        prefill(template, options.fingerprints, end - timedelta(seconds=options.pages * 250 + 60))
+        one = _best(url, template, 1, "none")
+        two = _best(url, template, 2, "none")
+        gzip = _best(url, template, 1, "gzip")
+    rows = one["new"]
+    per_event = {key: value[f"{phase}_cpu_secs"] / rows * 1e6 for key, value, phase in _phases(one, two, gzip)}
+    lines["ingest_to_http"] = _line(per_event["one"], floor, one["peak_rss_mib"])
+    lines["repeat"] = _line(per_event["repeat"], floor, one["peak_rss_mib"])
+    lines["second_destination"] = _line(per_event["two"] - per_event["one"], floor, two["peak_rss_mib"])
+    lines["gzip"] = _line(per_event["gzip"] - per_event["one"], floor, gzip["peak_rss_mib"])
+    _report(floor, lines, one)
+
+
+def _phases(one: dict[str, Any], two: dict[str, Any], gzip: dict[str, Any]) -> list[tuple[str, dict[str, Any], str]]:
+    return [("one", one, "new"), ("repeat", one, "repeat"), ("two", two, "new"), ("gzip", gzip, "new")]
+
+
+def _line(us: float, floor: float, rss_mib: float) -> dict[str, float]:
+    return {"us_per_event": round(us, 2), "ratio": round(us / floor, 2), "peak_rss_mib": round(rss_mib, 1)}
+
+
+def _report(floor: float, lines: dict[str, dict[str, float]], one: dict[str, Any]) -> None:
+    print(f"floor (typed decode + encode): {floor:.2f} us per row; {one['new']:,} rows")
+    print(f"{'':22}{'us/event':>10}{'ratio':>8}{'peak RSS MiB':>14}")
+    for name, line in lines.items():
+        print(f"{name:22}{line['us_per_event']:>10.2f}{line['ratio']:>8.2f}{line['peak_rss_mib']:>14.1f}")
+    print(f"CPU seconds per 100,000 new records: {one['new_cpu_secs'] / one['new'] * 1e5:.2f}")
+    target = Path("build/bench.json")
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps({"floor_us": round(floor, 3), "lines": lines}, indent=2) + "\n")
+
+
+def _best(url: str, template: Path, destinations: int, compression: str) -> dict[str, Any]:
+    """Return the lowest figures of some runs, each on a store of its own: what else the machine does only adds."""
+    runs = [_subject(url, _copy(template), destinations, compression) for _ in range(_RUNS)]
+    return {name: min(run[name] for run in runs) for name in runs[0]}
+
+
+def _copy(template: Path) -> Path:
+    target = template.with_name("store.db")
+    for leftover in template.parent.glob("store.db*"):
+        leftover.unlink()
+    shutil.copyfile(template, target)
+    return target
+
+
+def _subject(url: str, store: Path, destinations: int, compression: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.subject", url, str(store), str(destinations), compression],
+        check=True,
+        stdout=subprocess.PIPE,
+        timeout=_LIMIT_SECS,
+    )
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@contextmanager
+def _peers(pages: int, end: datetime) -> Iterator[str]:
+    command = [sys.executable, "-m", "tests.benchmarks.peers", str(pages), end.isoformat()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+if __name__ == "__main__":
+    main()

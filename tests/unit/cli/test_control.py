@@ -1,0 +1,87 @@
+"""Asking the daemon over its control socket, a real one."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from mcwatch.cli import control
+from mcwatch.cli.control import ask
+from mcwatch.domain.errors import FailureReason, PermanentError, StoreUnavailable, TransientError
+from mcwatch.domain.outbox import DeadLetter
+from mcwatch.domain.status import StatusReport
+from mcwatch.httpserver.control import ControlRequest, ControlRoute, ControlServer, reading_routes
+from mcwatch.httpserver.socket_path import control_socket_path
+from tests.unit.httpserver.reports import troubled_report
+
+
+async def _status() -> StatusReport:
+    return troubled_report()
+
+
+async def _busy(_destination: str | None, _limit: int) -> list[DeadLetter]:
+    raise StoreUnavailable("the store is busy", remedy="wait a moment")
+
+
+@pytest.mark.parametrize("folder", ["here", "d" * 150])
+async def test_the_answer_comes_decoded(tmp_path: Path, folder: str) -> None:
+    """Wherever the store lies."""
+    (tmp_path / folder).mkdir()
+    store = tmp_path / folder / "s.db"
+    async with ControlServer(store, reading_routes(_status, _busy)):
+        assert await ask(store, "/status", StatusReport) == troubled_report()
+
+
+async def test_no_daemon_is_no_error(tmp_path: Path) -> None:
+    """No socket, the socket of a killed daemon, and something else of that name all mean that none runs."""
+    for name in ("none.db", "stale.db", "file.db"):
+        path = control_socket_path(tmp_path / name)
+        if name == "stale.db":
+            with socket.socket(socket.AF_UNIX) as dead:
+                dead.bind(str(path))
+        elif name == "file.db":
+            path.write_text("")
+
+        assert await ask(tmp_path / name, "/status", StatusReport) is None
+
+
+async def test_a_refusal_says_what_the_daemon_said(tmp_path: Path) -> None:
+    """With its remedy."""
+    async with ControlServer(tmp_path / "s.db", reading_routes(_status, _busy)):
+        with pytest.raises(PermanentError, match="the running daemon says: the store is busy") as caught:
+            await ask(tmp_path / "s.db", "/dead-letters", list[DeadLetter])
+
+    assert caught.value.remedy == "wait a moment"
+
+
+async def test_an_answer_of_another_version_is_told_as_such(tmp_path: Path) -> None:
+    """What cannot be decoded asks for the matching command."""
+
+    async def odd(_request: ControlRequest) -> object:
+        return ["something", "else"]
+
+    async with ControlServer(tmp_path / "s.db", [ControlRoute("GET", "/status", odd)]):
+        with pytest.raises(PermanentError, match="cannot be read") as caught:
+            await ask(tmp_path / "s.db", "/status", StatusReport)
+
+    assert "another version" in caught.value.remedy
+
+
+async def test_a_daemon_that_does_not_answer_is_not_taken_for_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading the store behind its back would be wrong."""
+    released = asyncio.Event()
+
+    async def hang(_request: ControlRequest) -> object:
+        await released.wait()
+        return None
+
+    monkeypatch.setattr(control, "_TIMEOUT_SECS", 0.05)
+    async with ControlServer(tmp_path / "s.db", [ControlRoute("GET", "/status", hang)]):
+        with pytest.raises(TransientError, match="did not answer") as caught:
+            await ask(tmp_path / "s.db", "/status", StatusReport)
+        released.set()
+
+    assert caught.value.reason is FailureReason.TIMEOUT

@@ -1,0 +1,46 @@
+"""What a status report says needs attention."""
+
+from msgspec.structs import replace
+
+from mcwatch.domain.status import AccountStatus, Problem, SourceStatus, StatusReport, problems
+from tests.unit.httpserver.reports import quiet_report, troubled_report
+
+
+def test_everything_down_is_listed_with_its_remedy() -> None:
+    """The store comes first, what is well or untried is left out."""
+    assert problems(troubled_report()) == [
+        Problem("store", "the disk is full", "make room"),
+        Problem("polling pauses", "backlog"),
+        Problem("account acme", "the credentials were refused", "renew the secret"),
+        Problem("source acme message_finder", "the API answered 503", "wait"),
+        Problem("destination splunk", "the API answered 503", "look at the indexer"),
+    ]
+
+
+def test_a_source_does_not_repeat_its_account() -> None:
+    """One cause is one problem."""
+    report = troubled_report(error="the credentials were refused")
+
+    assert [one.subject for one in problems(report)] == [
+        "store",
+        "polling pauses",
+        "account acme",
+        "destination splunk",
+    ]
+
+
+def test_a_source_down_alone_is_listed() -> None:
+    """Also where the account's last reason, now history, reads the same."""
+    source = SourceStatus(name="message_finder", up=False, reason="refused")
+    account = AccountStatus(name="acme", up=True, reason="refused", sources=[source])
+
+    assert [one.subject for one in problems(_with(account))] == ["source acme message_finder"]
+
+
+def test_nothing_wrong_is_an_empty_list() -> None:
+    """A daemon that has just started has no problem."""
+    assert problems(quiet_report()) == []
+
+
+def _with(account: AccountStatus) -> StatusReport:
+    return replace(quiet_report(), accounts=[account])

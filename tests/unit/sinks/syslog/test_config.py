@@ -1,0 +1,59 @@
+"""The options of the syslog sink."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mcwatch.sinks.syslog import SyslogSinkConfig
+from mcwatch.sinks.syslog.address import Address
+from mcwatch.sinks.syslog.datagram import DatagramSink
+from mcwatch.sinks.syslog.stream import StreamSink
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("siem.example:6514", Address("siem.example", 6514)),
+        ("127.0.0.1:514", Address("127.0.0.1", 514)),
+        ("[::1]:514", Address("::1", 514)),
+        ("[fe80::1%eth0]:514", Address("fe80::1%eth0", 514)),
+    ],
+)
+def test_addresses_are_read_and_written_alike(text: str, expected: Address) -> None:
+    """Host, IPv4 and bracketed IPv6 addresses come back as they were."""
+    assert Address.parse(text) == expected
+    assert str(expected) == text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"address": "siem.example"}, "host:port"),
+        ({"address": "::1:514"}, "host:port"),
+        ({"address": "siem.example:0"}, "host:port"),
+        ({"address": "tcp://siem.example:514"}, "host:port"),
+        ({"transport": "tls", "framing": "lf"}, "RFC 5425"),
+        ({"transport": "udp", "framing": "lf"}, "no framing"),
+        ({"transport": "tcp", "tls": {"verify": False}}, "set transport: tls"),
+        ({"transport": "udp", "max_message": "1MiB"}, "datagram"),
+        ({"max_message": "100"}, "480"),
+        ({"app_name": "two words"}, "pattern"),
+        ({"facility": "local9"}, "local7"),
+    ],
+)
+def test_what_cannot_work_is_refused(options: dict[str, Any], words: str) -> None:
+    """Each wrong combination is named when the configuration is read."""
+    with pytest.raises(ValidationError, match=words):
+        SyslogSinkConfig.model_validate({"type": "syslog", "address": "siem.example:514"} | options)
+
+
+@pytest.mark.parametrize(
+    ("transport", "kind", "limit"), [("udp", DatagramSink, 2048), ("tcp", StreamSink, 8192), ("tls", StreamSink, 8192)]
+)
+def test_the_longest_message_depends_on_the_transport(transport: str, kind: type, limit: int) -> None:
+    """Datagrams are held to what every receiver takes, streams to what it should take."""
+    config = SyslogSinkConfig.model_validate({"type": "syslog", "address": "siem.example:514", "transport": transport})
+    sink = config.build()
+    assert isinstance(sink, kind)
+    assert sink._encoder.max_message_bytes == limit  # type: ignore[attr-defined]  # both have it
