@@ -104,14 +104,13 @@ def _part(value: str | None) -> str:
     return "-" if value is None else f"{len(value)}:{value}"
 
 
-def _addresses(to: list[WireAddress] | None) -> str:
-    if to is None:
-        return "-"
-    if len(to) == 1:
-        only = (to[0].address or "").lower()
-        return f"1[{len(only)}:{only}"
-    parts = sorted((entry.address or "").lower() for entry in to)
-    return f"{len(parts)}[" + "".join(map(_part, parts))
+def _sender(record: Record) -> str | None:
+    sender = record.from_envelope
+    return None if sender is None or sender.address is None else sender.address.lower()
+
+
+def _recipients(record: Record) -> list[str] | None:
+    return None if record.to is None else sorted([(entry.address or "").lower() for entry in record.to])
 
 
 def _seconds(at: datetime | None) -> str:
@@ -119,25 +118,26 @@ def _seconds(at: datetime | None) -> str:
     return "-" if at is None else f"@{int(at.timestamp())};"
 
 
-def _traits(record: Record, when: str) -> str:
-    sender, subject, ip = record.from_envelope, record.subject, record.sender_ip
-    by = None if sender is None or sender.address is None else sender.address.lower()
-    return (
-        f"{'-' if by is None else f'{len(by)}:{by}'}{_addresses(record.to)}"
-        f"{'-' if subject is None else f'{len(subject)}:{subject}'}{when}{'-' if ip is None else f'{len(ip)}:{ip}'}"
-    )
+def _traits(record: Record) -> str:
+    to = _recipients(record)
+    recipients = "-" if to is None else f"{len(to)}[" + "".join(map(_part, to))
+    when = _seconds(record.received_at or record.created_at)
+    return f"{_part(_sender(record))}{recipients}{_part(record.subject)}{when}{_part(record.sender_ip)}"
 
 
 def message_key(record: Record, second: int | None = None) -> str:
     """Return the key that links the states of one mail: 32 hex digits.
 
-    Hash of envelope sender, sorted recipients, subject, received (created) time, IP and route; addresses in lower case
-    (reference notes, section K). Identical mails of one second share it, so it classifies and never suppresses.
-    ``second`` spares the computation for a caller who has it (:func:`mcwatch.domain.fingerprint.second_of`).
+    SHA-256 over the JSON array of envelope sender, sorted recipients, subject, received (created) second, IP and route;
+    addresses in lower case, null for what is missing (reference notes, section K). Identical mails of one second share
+    it, so it classifies and never suppresses. ``second`` spares the computation for a caller who has it
+    (:func:`mcwatch.domain.fingerprint.second_of`).
     """
-    when = _seconds(record.received_at or record.created_at) if second is None or second >= NO_SECOND else f"@{second};"
-    text = f"{_traits(record, when)}{_part(record.route)}"
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    if second is None or second >= NO_SECOND:
+        at = record.received_at or record.created_at
+        second = None if at is None else int(at.timestamp())
+    traits = (_sender(record), _recipients(record), record.subject, second, record.sender_ip, record.route)
+    return hashlib.sha256(_ENCODER.encode(traits)).hexdigest()[:32]
 
 
 def identity(record: Record) -> str:
@@ -147,7 +147,7 @@ def identity(record: Record) -> str:
     """
     if record.id:
         return _part(record.id)
-    return "?" + _traits(record, _seconds(record.received_at or record.created_at))
+    return "?" + _traits(record)
 
 
 def prefix(account: str, source: str) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MIB = 2**20
 _STREAMED_BYTES = _MIB  # aiohttp wants larger bodies as a file, so that writing them does not hold up the loop
+_READ_BYTES = _MIB  # aiohttp's 64 KiB make it pause and resume the socket often, at half the cost of a large answer
 _KEEPALIVE_SECS = 75.0  # longer than the usual poll interval of 60 s
 
 
@@ -80,6 +81,7 @@ class HttpClient:
             timeout=aiohttp.ClientTimeout(total=options.timeout_secs, sock_connect=options.connect_timeout_secs),
             headers={"User-Agent": f"mcwatch/{__version__}"},
             trust_env=False,
+            read_bufsize=_READ_BYTES,
         )
         return self
 

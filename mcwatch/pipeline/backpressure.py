@@ -46,12 +46,16 @@ class Backpressure:
             # The last figure stands: the loop must outlive what the store outlives.
             self._health.failed(STORE, error)
         self._metrics.polling_paused.labels(_STORE_FULL).set(self._full)
-        self._metrics.polling_paused.labels(_BACKLOG).set(self._backlog >= self._limit * FINDER_SHARE)
+        self._metrics.polling_paused.labels(_BACKLOG).set(self._is_long)
+
+    @property
+    def _is_long(self) -> bool:
+        return self._backlog >= self._limit * FINDER_SHARE
 
     @property
     def paused(self) -> list[str]:
         """Why polling of some source rests, empty when none does."""
-        return [reason for reason, holds in ((_BACKLOG, self.holds(FINDER)), (_STORE_FULL, self._full)) if holds]
+        return [reason for reason, holds in ((_BACKLOG, self._is_long), (_STORE_FULL, self._full)) if holds]
 
     def holds(self, source: str) -> bool:
         """Tell whether this kind of source must rest now."""

@@ -54,7 +54,7 @@ def syslog(port: int, name: str = "syslog") -> Config:
     return {"name": name, "sink": sink, "start": "earliest"}
 
 
-def whole(accounts: list[Config], destinations: list[Config], **sections: Any) -> Config:
+def whole(accounts: list[Config], destinations: list[Config], **sections: Config) -> Config:
     """Return a whole configuration with a small store and a free port."""
     return {
         "log": {"level": "info", **sections.pop("log", {})},

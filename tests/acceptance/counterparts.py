@@ -1,4 +1,4 @@
-"""The other sides of the daemon, on real sockets in the test's own loop: web hook, syslog server, a front for the API."""
+"""The other sides of the daemon, on real sockets in the test's own loop: web hook, syslog server, front of the API."""
 
 import asyncio
 import json
@@ -69,6 +69,8 @@ class Hook(HttpServer):
         super().__init__(self._take)
         self.lines: list[bytes] = []
         self.requests = 0
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self.before_answer: Callable[[], None] = lambda: None
         self.refuse: Callable[[list[bytes]], web.Response | None] = lambda _lines: None
 
@@ -82,6 +84,11 @@ class Hook(HttpServer):
         """The ids of the accepted events in their order."""
         return [event["event_id"] for event in self.events]
 
+    async def stop(self) -> None:
+        """Listen no more; what waits for an answer gets it."""
+        self.may_answer.set()
+        await super().stop()
+
     def subjects(self) -> list[str | None]:
         """The subjects of the accepted events in their order."""
         return [event["message"].get("subject") for event in self.events]
@@ -94,6 +101,7 @@ class Hook(HttpServer):
             body = zlib.decompress(body, wbits=31)
         lines = body.split(b"\n")[:-1]
         self.requests += 1
+        await self.may_answer.wait()
         refusal = self.refuse(lines)
         if refusal is not None:
             return refusal
@@ -167,7 +175,7 @@ class Front(HttpServer):
             self.answered_instead += 1
             return answer
         body = await request.read()
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in {"host"}}
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
         async with (
             aiohttp.ClientSession(auto_decompress=False) as session,
             session.request(request.method, self.behind + request.path, headers=headers, data=body) as response,

@@ -31,7 +31,7 @@ class Answer:
     status: int
     text: str
 
-    def json(self) -> Any:
+    def json(self) -> Any:  # noqa: ANN401 - whatever JSON holds
         """Return the body as JSON."""
         return json.loads(self.text)
 
@@ -96,7 +96,7 @@ class Process:
     async def __aenter__(self) -> Self:
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self._begin = stderr.tell(), stdout.tell()
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - one call that does not wait
                 command_line(*self._args),
                 cwd=self._directory,
                 env=environment(self._directory, self._env),
@@ -205,9 +205,10 @@ class Daemon(Process):
         async with self._session.get(self.url + path, headers=headers) as response:
             return Answer(response.status, await response.text())
 
-    async def status(self) -> Any:
+    async def status(self) -> dict[str, Any]:
         """Return the report of ``/status``."""
-        return (await self.get("/status")).json()
+        report: dict[str, Any] = (await self.get("/status")).json()
+        return report
 
     async def metrics(self) -> "Scrape":
         """Return a scrape."""
@@ -219,7 +220,7 @@ class Scrape:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._samples = {
+        self._samples: dict[tuple[str, frozenset[tuple[str, str]]], float] = {
             (sample.name, frozenset(sample.labels.items())): sample.value
             for family in text_string_to_metric_families(text)  # type: ignore[no-untyped-call]  # left untyped there
             for sample in family.samples
@@ -228,7 +229,9 @@ class Scrape:
     def value(self, name: str, **labels: str) -> float:
         """Return the sum of the samples that have these labels; fails when there is none."""
         found = [
-            value for (known, has), value in self._samples.items() if known == f"mcwatch_{name}" and labels.items() <= has
+            value
+            for (known, has), value in self._samples.items()
+            if known == f"mcwatch_{name}" and labels.items() <= has
         ]
         assert found, f"no sample {name}{labels}"
         return sum(found)
@@ -242,8 +245,8 @@ class Scrape:
         for account in self.label_values("records_received_total", "account"):
             for source in self.label_values("records_received_total", "source"):
                 feed = {"account": account, "source": source}
-                parts = ("records_new_total", "records_duplicate_total", "records_undecodable_total")
-                assert self.value("records_received_total", **feed) == sum(self.value(part, **feed) for part in parts)
+                rows = ("records_new_total", "records_duplicate_total", "records_undecodable_total")
+                assert self.value("records_received_total", **feed) == sum(self.value(part, **feed) for part in rows)
         for name in self.label_values("outbox_offered_events_total", "destination"):
             parts = (
                 "events_delivered_total", "events_dead_lettered_total", "events_not_selected_total",

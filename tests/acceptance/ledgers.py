@@ -1,5 +1,6 @@
 """Comparing what the simulator showed with what receivers got."""
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -81,12 +82,12 @@ def recorded(events: Iterable[dict[str, Any]]) -> set[Row]:
     return {row_recorded(event) for event in events if event["kind"] != "queue.left"}
 
 
-def assert_ids_hold(lines: Iterable[bytes], parse: Any) -> None:
+def assert_ids_hold(lines: Iterable[bytes]) -> None:
     """Check that an id always comes with the same bytes, and that a row in a state has one id only."""
     by_id: dict[str, bytes] = {}
     ids: dict[Row, str] = {}
     for line in lines:
-        event = parse(line)
+        event = json.loads(line)
         event_id = event["event_id"]
         first = by_id.setdefault(event_id, line)
         assert first == line, f"a repeat differs from the first sending:\n{first.decode()}\n{line.decode()}"

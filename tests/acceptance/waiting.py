@@ -4,14 +4,22 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 _PAUSE_SECS = 0.02
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], within_secs: float = 15.0) -> T:
+@overload
+async def eventually(condition: Callable[[], Awaitable[T]], within_secs: float = ...) -> T: ...
+
+
+@overload
+async def eventually(condition: Callable[[], T], within_secs: float = ...) -> T: ...
+
+
+async def eventually(condition: Callable[[], object], within_secs: float = 15.0) -> object:
     """Ask until the condition is truthy and return what it said; fail with its last words at the deadline.
 
     An AssertionError of the condition counts as "not yet".
@@ -21,10 +29,9 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], within_secs: flo
         said: object
         try:
             outcome = condition()
-            answer = await outcome if inspect.isawaitable(outcome) else outcome
-            if answer:
-                return answer
-            said = answer
+            said = await outcome if inspect.isawaitable(outcome) else outcome
+            if said:
+                return said
         except AssertionError as error:
             said = error
         if time.monotonic() > deadline:

@@ -41,6 +41,7 @@ def settings(url: str, store: Path, destinations: int, compression: str) -> Sett
                     "name": f"hook{number}",
                     "sink": {"type": "http", "url": f"{url}/in/{number}", "compression": compression},
                     "start": "earliest",
+                    "batch": {"max_events": 1000, "max_bytes": "2MiB"},
                 }
                 for number in range(destinations)
             ],

@@ -90,6 +90,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
             connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
+            # Debian's SQLite overwrites whatever is deleted, which makes expiry write as much as it removes.
+            connection.execute("PRAGMA secure_delete=FAST")
             connection.execute(f"PRAGMA journal_size_limit={64 * 2**20}")
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             _migrate(connection)
@@ -122,8 +124,8 @@ def _connect(path: Path, *, cache_kib: int) -> sqlite3.Connection:
 def _recognise(path: Path) -> None:
     """Refuse what is not ours before anything is written.
 
-    The connection is read-only: closing a writing one would move the log of another program's file into that file. Where
-    there is no log, ``immutable`` keeps SQLite from making an empty one.
+    The connection is read-only: closing a writing one would move the log of another program's file into that file.
+    Where there is no log, ``immutable`` keeps SQLite from making an empty one.
     """
     mode = "mode=ro" if _has_log(path) else "immutable=1"
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)

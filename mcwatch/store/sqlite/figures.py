@@ -54,6 +54,14 @@ def store_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in (path, log) if file.exists())
 
 
+def shrink_log(connection: sqlite3.Connection) -> int:
+    """Move the log into the file and cut it, so that it gives back its room; return the bytes free inside the file."""
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    pages, page_bytes = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_size"))
+    free: int = pages * page_bytes
+    return free
+
+
 def _feeds(connection: sqlite3.Connection) -> list[FeedFigures]:
     rows = connection.execute(
         "SELECT a.name, f.source, f.new, f.duplicate, f.undecodable FROM feed f JOIN account a ON a.id = f.account_id"

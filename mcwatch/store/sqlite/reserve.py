@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+_MARGIN_BYTES = 1 << 20
+"""What pages need beside the reserve, at least; without it the room just given up would count as room again."""
+
 
 class Reserve:
     """A file of fixed size beside the store, given up when the disk is full and taken back when there is room."""
@@ -31,3 +34,13 @@ class Reserve:
             self._path.unlink(missing_ok=True)
             return False
         return True
+
+    def take_back(self, inside_bytes: int) -> bool:
+        """Set the room aside again once pages have some beside it: on the disk, or free inside the store's file."""
+        margin = max(_MARGIN_BYTES, self._size // 2)
+        try:
+            room = os.statvfs(self._path.parent)
+        except OSError:
+            return False
+        has_room = room.f_bavail * room.f_frsize >= self._size + margin or inside_bytes >= margin
+        return has_room and self.take()

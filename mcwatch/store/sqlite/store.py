@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 import structlog
 import zstandard
 
-from mcwatch.domain.errors import McwatchError
+from mcwatch.domain.errors import McwatchError, StoreUnavailable
 from mcwatch.domain.outbox import DeadLetter, OutboxRow, Settlement, StoreSnapshot
 from mcwatch.domain.page import Feed, PageTransaction
 from mcwatch.interfaces import Clock
@@ -98,13 +98,19 @@ class SqliteStore:
 
         return await asyncio.get_running_loop().run_in_executor(self._reader, ask)
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T], after: Callable[[T], None] | None = None) -> T:
-        try:
-            result: T = await self._writer.submit(work, asyncio.get_running_loop(), after)
-        except StoreFull:
-            self._give_up_reserve()
-            raise
+    async def _submit(self, work: Callable[[sqlite3.Connection], T], after: Callable[[T], None] | None = None) -> T:
+        result: T = await self._writer.submit(work, asyncio.get_running_loop(), after)
         return result
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do what must go on when the disk is full: the reserve is for it."""
+        try:
+            return await self._submit(work)
+        except StoreFull:
+            if self.full:
+                raise
+            self._give_up_reserve()
+        return await self._submit(work)
 
     def _give_up_reserve(self) -> None:
         if not self.full:
@@ -114,11 +120,15 @@ class SqliteStore:
 
     async def recover(self) -> bool:
         """Take the reserve back if there is room again; return whether pages can be committed."""
-        if self.full:
-            taken = await asyncio.get_running_loop().run_in_executor(self._reader, self._reserve.take)
-            if taken:
-                self.full = False
-                logger.info("store_has_room_again", path=str(self._options.path))
+        if not self.full:
+            return True
+        try:
+            inside_bytes = await self._read(figures.shrink_log)
+        except StoreUnavailable:
+            return False
+        if await asyncio.get_running_loop().run_in_executor(self._reader, self._reserve.take_back, inside_bytes):
+            self.full = False
+            logger.info("store_has_room_again", path=str(self._options.path))
         return not self.full
 
     async def ping(self) -> None:
@@ -161,7 +171,11 @@ class SqliteStore:
                 self._news.set()
                 self._news = asyncio.Event()
 
-        result, _ = await self._write(commit, announce)
+        try:
+            result, _ = await self._submit(commit, announce)
+        except StoreFull:
+            self._give_up_reserve()
+            raise
         return result
 
     async def enrol(self, starts: Mapping[str, bool]) -> list[str]:

@@ -1,0 +1,224 @@
+"""A disk that is really full: a small tmpfs, mounted for the test, with the store and nothing else on it."""
+
+import asyncio
+import os
+import random
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mcwatch.domain.errors import StoreUnavailable
+from mcwatch.domain.outbox import Progress, Settlement
+from mcwatch.domain.page import Feed, PageCounts, PageTransaction
+from mcwatch.domain.selection import Selection
+from mcwatch.formats.json import JsonFormat
+from mcwatch.pipeline.backpressure import Backpressure
+from mcwatch.pipeline.batches import BatchLimits, BatchReader
+from mcwatch.pipeline.cache import LineCache
+from mcwatch.pipeline.dispatcher import Dispatcher, Senses
+from mcwatch.store.sqlite import SqliteStore, StoreOptions
+from mcwatch.telemetry.health import STORE, Health
+from mcwatch.telemetry.metrics import Metrics
+from tests.contract.store_kit import assert_identities, figures_of, lines_of, native, numbers_of, rejected
+from tests.fakes.clock import FakeClock
+from tests.fakes.sink import FakeSink
+
+pytestmark = pytest.mark.integration
+
+_DISK_BYTES = 48 << 20
+_RESERVE_BYTES = 16 << 20
+"""More than the log grows to before SQLite moves it into the file, which takes as much room again for a moment."""
+_NOISE = random.Random(1)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 48 MiB; where mounting is refused, skip, or fail when all components are required."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(place)], capture_output=True
+    )
+    if mounted.returncode:
+        text = f"a tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}"
+        if os.environ.get("MCWATCH_REQUIRE_COMPONENTS") == "1":
+            pytest.fail(text)
+        pytest.skip(text)
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+class _House:
+    """A store on the small disk and what goes with it."""
+
+    def __init__(self, store: SqliteStore, clock: FakeClock, metrics: Metrics, feed: Feed) -> None:
+        self.store, self.clock, self.metrics, self.feed = store, clock, metrics, feed
+        self.health = Health(metrics, clock.now)
+        self.pressure = Backpressure(store, 1 << 30, clock=clock, metrics=metrics, health=self.health)
+        self.head = 0
+
+    async def commit(self) -> None:
+        """Commit one page of four events that do not compress."""
+        numbers = range(self.head, self.head + 4)
+        events = [native(number)[:-1] + b',"noise":"%s"}' % _NOISE.randbytes(32_000).hex().encode() for number in numbers]
+
+        def work(transaction: PageTransaction) -> None:
+            transaction.count(PageCounts(new=len(events)))
+            transaction.set_cursor("head", b"%d" % (self.head + 4))
+            transaction.append(lines_of(events), len(events), self.clock.now())
+
+        await self.store.commit_page(self.feed, work)
+        self.head += 4
+
+    async def fill(self) -> None:
+        """Commit until the disk is full."""
+        for _ in range(1000):
+            try:
+                await self.commit()
+            except StoreUnavailable:
+                return
+        pytest.fail("the disk is never full")
+
+    async def settle(self, position: int) -> None:
+        """Pass events up to a position, refusing the last one."""
+        account = self.feed.account_id
+        before = (await self.store.positions("hook"))[account]
+        progress = [Progress(account, position, position - before - 1, 0)]
+        await self.store.settle(Settlement("hook", progress, [rejected(account, position - 1)]))
+
+    async def everything(self, position: int) -> list[int]:
+        """Read all events from a position on."""
+        found: list[int] = []
+        while position + len(found) < self.store.heads()[self.feed.account_id]:
+            rows = await self.store.read(self.feed.account_id, position + len(found), 1 << 20)
+            skip = position + len(found) - rows[0].first_offset
+            found += [number for row in rows for number in numbers_of((row.lines or b"").splitlines())][skip:]
+        return found
+
+    def paused(self) -> object:
+        """Return polling_paused{reason="store"}."""
+        return self.metrics.registry.get_sample_value("mcwatch_polling_paused", {"reason": "store"})
+
+
+@pytest.fixture
+async def house(disk: Path) -> AsyncIterator[_House]:
+    """Give a store on the small disk with one account and one destination."""
+    clock, metrics = FakeClock(), Metrics()
+    options = StoreOptions(disk / "mcwatch.db", reserve_bytes=_RESERVE_BYTES, keep_delivered=timedelta(hours=1))
+    async with SqliteStore(options, clock=clock, metrics=metrics) as store:
+        feed = await store.feed("acme", "message_finder")
+        await store.enrol({"hook": False})
+        yield _House(store, clock, metrics, feed)
+
+
+async def test_full_disk_stops_pages_and_nothing_else(house: _House, disk: Path) -> None:
+    """On a full disk pages are refused with nothing written, and positions, dead letters and reads still work."""
+    await house.fill()
+    assert house.store.full
+    assert not (disk / "mcwatch.db.reserve").exists()
+    await house.pressure.refresh()
+    assert 1.0 == house.paused()
+    assert ["store"] == house.pressure.paused
+    assert house.pressure.holds("processing_queue")
+    assert house.health.condition(STORE).up is False
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            await house.commit()
+        await house.pressure.refresh()
+        assert 1.0 == house.paused(), "the room just given up is no reason to go on"
+    await house.store.ping()
+    assert house.head == house.store.heads()[house.feed.account_id]
+    assert {"head": b"%d" % house.head} == await house.store.cursors(house.feed)
+    assert list(range(house.head)) == await house.everything(0)
+    for position in range(10, 60, 10):
+        await house.settle(position)
+    assert {house.feed.account_id: 50} == await house.store.positions("hook")
+    snapshot = await house.store.snapshot()
+    assert {"refused": 5} == figures_of(snapshot, "hook").dead_lettered
+    assert house.head == snapshot.feeds[0].new
+    assert_identities(snapshot)
+
+
+async def test_room_made_by_others_is_taken(house: _House, disk: Path) -> None:
+    """Once somebody makes room the reserve is taken back first, then pages go on where they stopped."""
+    ballast = disk / "ballast"
+    ballast.write_bytes(bytes(16 << 20))
+    await house.fill()
+    refused_at = house.head
+    await house.pressure.refresh()
+    assert 1.0 == house.paused()
+    ballast.unlink()
+    assert await house.store.recover()
+    assert _RESERVE_BYTES == (disk / "mcwatch.db.reserve").stat().st_size
+    await house.pressure.refresh()
+    assert 0.0 == house.paused()
+    assert house.health.condition(STORE).up is True
+    for _ in range(10):
+        await house.commit()
+    assert refused_at + 40 == house.head
+    assert list(range(house.head)) == await house.everything(0)
+    assert_identities(await house.store.snapshot())
+
+
+async def test_room_made_by_expiry_is_used(house: _House) -> None:
+    """A disk that the store itself has filled: once events are delivered and expired, pages go on by themselves."""
+    await house.fill()
+    await house.settle(house.head)
+    house.clock.jump(7200)
+    while await house.store.expire(house.clock.now()):
+        pass
+    assert await house.store.recover()
+    begun = house.head
+    for _ in range(40):
+        await house.commit()
+    assert list(range(begun, house.head)) == await house.everything(begun)
+    assert_identities(await house.store.snapshot())
+
+
+async def test_state_outlives_a_restart_on_a_full_disk(house: _House, disk: Path) -> None:
+    """A store left full opens again with everything in it, and still takes settlements."""
+    await house.fill()
+    await house.settle(20)
+    head = house.head
+    await house.store.__aexit__(None, None, None)
+    metrics = Metrics()
+    options = StoreOptions(disk / "mcwatch.db", reserve_bytes=_RESERVE_BYTES)
+    async with SqliteStore(options, clock=house.clock, metrics=metrics) as store:
+        again = _House(store, house.clock, metrics, await store.feed("acme", "message_finder"))
+        assert [] == await store.enrol({"hook": False})
+        assert {again.feed.account_id: head} == dict(store.heads())
+        assert list(range(20, head)) == await again.everything(20)
+        await again.settle(30)
+        assert {again.feed.account_id: 30} == await store.positions("hook")
+
+
+async def test_delivery_goes_on_while_pages_rest(house: _House) -> None:
+    """A destination receives everything recorded, once and in order, while the disk is full and after it is not."""
+    cache = LineCache(1 << 20)
+    limits = BatchLimits(max_events=40)
+    reader = BatchReader("hook", house.store, cache, JsonFormat(), Selection(), limits)
+    sink = FakeSink()
+    senses = Senses(house.clock, house.metrics, house.health, random.Random(1))
+    dispatcher = Dispatcher("hook", sink, house.store, reader, limits, senses)
+    await house.fill()
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(dispatcher.run({house.feed.account_id: "acme"}))
+        pages = 0
+        for _ in range(50):
+            while (await house.store.positions("hook"))[house.feed.account_id] < house.head:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            house.clock.jump(7200)
+            while await house.store.expire(house.clock.now()):
+                pass
+            await house.pressure.refresh()
+            if not house.pressure.paused:
+                await house.commit()
+                pages += 1
+        dispatcher.drain()
+        await running
+    assert pages > 30
+    assert list(range(house.head)) == numbers_of(sink.accepted)
+    assert_identities(await house.store.snapshot())
