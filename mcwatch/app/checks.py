@@ -9,6 +9,7 @@ from mcwatch.domain.status import CheckResult
 from mcwatch.mimecast.check import EndpointCheck, check_account
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.settings import AccountConfig, DestinationConfig, Settings
+from mcwatch.telemetry.logs import configure
 from mcwatch.telemetry.metrics import Metrics
 
 _MOST_SKEW_SECS = 30.0
@@ -18,6 +19,7 @@ _DAY_SECS = 86_400.0
 
 def check(settings: Settings, *, offline: bool = False) -> list[CheckResult]:
     """Try everything the configuration names; ``offline`` stops at what the file itself says."""
+    configure("warning")
     results = [
         CheckResult("configuration", ok=True, detail="read, secrets resolved"),
         *(budget(account) for account in settings.accounts),

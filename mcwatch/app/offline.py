@@ -10,10 +10,12 @@ from mcwatch.domain.outbox import DeadLetter
 from mcwatch.domain.status import StatusReport
 from mcwatch.settings import Settings
 from mcwatch.store.sqlite import SqliteStore
+from mcwatch.telemetry.logs import configure
 from mcwatch.telemetry.metrics import Metrics
 
 
 def _store(settings: Settings) -> SqliteStore:
+    configure("warning")
     options = store_options(settings.store)
     if not options.path.exists():
         raise StoreUnavailable(

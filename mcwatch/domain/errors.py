@@ -43,14 +43,18 @@ class McwatchError(Exception):
         message: one sentence that says what failed, safe to log and to show.
         reason: the label of this failure in metrics, logs and dead letters.
         remedy: what the operator can do; empty when waiting is the remedy.
+        detail: the other side's own words. They may quote mail, so they stand in a dead letter and nowhere else.
     """
 
     default_reason = FailureReason.INTERNAL
 
-    def __init__(self, message: str, *, reason: FailureReason | None = None, remedy: str = "") -> None:
+    def __init__(
+        self, message: str, *, reason: FailureReason | None = None, remedy: str = "", detail: str = ""
+    ) -> None:
         super().__init__(message)
         self.reason = reason or self.default_reason
         self.remedy = remedy
+        self.detail = detail
 
 
 class ConfigError(McwatchError):

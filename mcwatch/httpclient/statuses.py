@@ -52,7 +52,8 @@ _REDIRECT = _Meaning(
 def error_for(response: Response, what: str) -> McwatchError | None:
     """Return the error that the status stands for, None for any 2xx.
 
-    ``what`` names the receiver in the message, for example ``the webhook hook.example:443``.
+    ``what`` names the receiver in the message, for example ``the webhook hook.example:443``; what the receiver itself
+    says is in the error's ``detail``.
     """
     status = response.status
     if 200 <= status < 300:
@@ -62,7 +63,7 @@ def error_for(response: Response, what: str) -> McwatchError | None:
     if status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.SERVICE_UNAVAILABLE and wait_secs is not None):
         return ThrottledError(message, retry_after_secs=wait_secs)
     meaning = _meaning(status)
-    return meaning.error(message, reason=meaning.reason, remedy=meaning.remedy)
+    return meaning.error(message, reason=meaning.reason, remedy=meaning.remedy, detail=excerpt(response))
 
 
 def excerpt(response: Response) -> str:

@@ -59,7 +59,7 @@ class Delivery:
 
     async def _split(self, batch: Batch, indexes: list[int], error: PermanentError) -> None:
         if len(indexes) == 1:
-            self._suspects[indexes[0]] = Refusal(error.reason, str(error))
+            self._suspects[indexes[0]] = Refusal(error.reason, ": ".join(filter(None, (str(error), error.detail))))
             self._in_a_row += 1
             if self._in_a_row >= MASS_REFUSAL and not self._accepted_any:
                 raise MassRefusalError(

@@ -83,6 +83,13 @@ def write_config(directory: Path, config: Mapping[str, object] | str) -> Path:
     return path
 
 
+async def fetch(url: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """Ask a URL."""
+    timeout = aiohttp.ClientTimeout(total=10.0)
+    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url, headers=headers) as response:
+        return Answer(response.status, await response.text())
+
+
 class Process:
     """A long-running mcwatch; leaving the context kills it if it still runs."""
 
@@ -166,12 +173,10 @@ class Daemon(Process):
     ) -> None:
         write_config(directory, config)
         super().__init__(directory, ("run", "-c", CONFIG, *args), env)
-        self._session: aiohttp.ClientSession | None = None
         self.url = ""
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10.0))
         try:
             await eventually(lambda: self.find("started") or not self.alive, 20.0)
             assert self.alive, self.stderr
@@ -181,13 +186,6 @@ class Daemon(Process):
         [listening] = self.find("http_listening")
         self.url = listening["url"]
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session:
-            await self._session.close()
-        await super().__aexit__(kind, error, trace)
 
     @property
     def log(self) -> list[LogLine]:
@@ -201,9 +199,7 @@ class Daemon(Process):
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask one of its HTTP paths."""
-        assert self._session is not None
-        async with self._session.get(self.url + path, headers=headers) as response:
-            return Answer(response.status, await response.text())
+        return await fetch(self.url + path, headers)
 
     async def status(self) -> dict[str, Any]:
         """Return the report of ``/status``."""

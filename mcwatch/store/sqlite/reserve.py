@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 _MARGIN_BYTES = 1 << 20
-"""What pages need beside the reserve, at least; without it the room just given up would count as room again."""
+"""What pages need beside the reserve on the disk, at least; else the room just given up would count as room again."""
 
 
 class Reserve:
@@ -42,5 +42,7 @@ class Reserve:
             room = os.statvfs(self._path.parent)
         except OSError:
             return False
-        has_room = room.f_bavail * room.f_frsize >= self._size + margin or inside_bytes >= margin
+        outside_bytes = room.f_bavail * room.f_frsize - self._size
+        # Room inside the file is reached through the log, which grows outside.
+        has_room = outside_bytes >= (_MARGIN_BYTES if inside_bytes >= margin else margin)
         return has_room and self.take()

@@ -1,0 +1,379 @@
+"""The message finder against the simulator: which windows are asked, and when the cursor moves."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import msgspec
+import pytest
+from pydantic import ValidationError
+
+from mcwatch.domain.errors import AuthError, PermanentError, TransientError
+from mcwatch.domain.page import FinderPage
+from mcwatch.mimecast.errors import FilterRequired
+from mcwatch.simulator import Fault, FinderRules, Shape, SimulatorConfig
+from mcwatch.simulator.config import PaginationStyle
+from mcwatch.sources.message_finder import Cursor, MessageFinderConfig, read_cursor, searches_of
+from tests.fakes.clock import START
+from tests.unit.sources.world import World, world
+
+QUIET = SimulatorConfig.quiet()
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+TO = "to=corp.example"
+
+
+def config(**options: object) -> MessageFinderConfig:
+    """Return a configuration."""
+    return MessageFinderConfig.model_validate({"type": "message_finder", **options})
+
+
+def cursor(at: datetime) -> bytes:
+    """Return a cursor as it is stored."""
+    return msgspec.json.encode(Cursor(at))
+
+
+def ends(pages: list[FinderPage], name: str = TO) -> list[datetime | None]:
+    """Return where each page moves the cursor, None where it does not."""
+    return [read_cursor(page.cursors.get(name)) for page in pages]
+
+
+def subjects(pages: list[FinderPage]) -> list[str | None]:
+    """Return the subjects of all rows, in order."""
+    return [row.subject for page in pages for row in page.rows]
+
+
+def add(simulated: World, count: int, **mail: object) -> set[str]:
+    """Let mails arrive one per second, the last one a second ago; return their subjects."""
+    for number in range(count):
+        simulated.simulator.add_mail(subject=f"mail {number}", received_ago_secs=count - number, **mail)
+    return {f"mail {number}" for number in range(count)}
+
+
+def test_searches() -> None:
+    """Each domain is searched as recipient and as sender, raw searches follow, and none is made twice."""
+    asked = config(
+        domains=["a.example", "b.example", "a.example"], searches=[{"to": "a.example"}, {"sender_ip": "::1", "to": "c"}]
+    )
+    found = searches_of(asked)
+    assert [
+        {"to": "a.example"}, {"from": "a.example"}, {"to": "b.example"}, {"from": "b.example"},
+        {"to": "c", "senderIP": "::1"},
+    ] == [dict(search.options) for search in found]  # fmt: skip
+    assert ["to=a.example", "from=a.example"] == [search.name for search in found[:2]]
+    assert (5, 5) == (asked.requests_per_poll, asked.searches_per_poll)
+
+
+def test_the_plain_window_is_asked_without_domains_and_searches() -> None:
+    """Nothing configured is one search without a filter."""
+    assert [("all", {})] == [(search.name, dict(search.options)) for search in searches_of(config())]
+
+
+def test_no_two_searches_share_a_cursor() -> None:
+    """Values that contain the signs of a name still make names of their own."""
+    one, other = {"from": "a&to=b"}, {"from": "a", "to": "b"}
+    assert 2 == len({search.name for search in searches_of(config(searches=[one, other]))})
+
+
+@pytest.mark.parametrize("search", [{}, {"from": ""}, {"url": "x"}])
+def test_a_search_says_something(search: dict[str, str]) -> None:
+    """An empty search is refused when the configuration is read."""
+    with pytest.raises(ValidationError):
+        config(searches=[search])
+
+
+def test_coverage_is_that_of_the_search_that_is_behind() -> None:
+    """Stored cursors tell coverage only when every search has one."""
+    both = config(domains=["a.example"])
+    stored = {"to=a.example": cursor(START), "from=a.example": cursor(START - HOUR)}
+    assert START - HOUR == both.covered_until(stored)
+    assert both.covered_until({"to=a.example": cursor(START)}) is None
+
+
+async def test_first_poll() -> None:
+    """The first poll asks for contiguous windows up to now, oldest first, with filter and reason."""
+    async with world() as simulated:
+        pages = await simulated.read(simulated.finder(initial_look_back="5h", max_window="2h", search_reason="why"))
+        asked = simulated.client.asked[0]
+        windows = simulated.windows()
+    assert {"to": "corp.example"} == asked["advancedTrackAndTraceOptions"]
+    assert "why" == asked["searchReason"]
+    assert [START - 5 * HOUR, START - 3 * HOUR, START - HOUR] == [start for start, _ in windows]
+    assert [end for _, end in windows] == ends(pages)
+    assert START == windows[-1][1]
+
+
+async def test_later_polls_overlap() -> None:
+    """The next poll looks back by the overlap from where the last one ended, and the cursor goes on from there."""
+    async with world() as simulated:
+        source = simulated.finder(overlap="5m")
+        await simulated.read(source)
+        simulated.windows()
+        simulated.clock.advance(60.0)
+        pages = await simulated.read(source)
+        assert [(START - 5 * MINUTE, START + MINUTE)] == simulated.windows()
+    assert [START + MINUTE] == ends(pages)
+    assert START + MINUTE == source.reading().covered_until
+
+
+async def test_an_ordinary_page_takes_the_fast_path() -> None:
+    """Rows as documented are decoded at once, and come with all they said."""
+    async with world() as simulated:
+        wanted = add(simulated, 3, spam_score=6, detection_level="relaxed", header_from="news@news.example")
+        pages = await simulated.read(simulated.finder())
+        assert [True] == [answer.items is not None for answer in simulated.client.answers]
+    assert wanted == set(subjects(pages))
+    row = pages[0].rows[0]
+    assert (6, "relaxed", "inbound", msgspec.UNSET) == (row.spam_score, row.detection_level, row.route, row.extra)
+    assert START - timedelta(seconds=1) == row.received_at
+    assert row.to is not None
+    assert ["amy.adams@corp.example"] == [entry.address for entry in row.to]
+
+
+@pytest.mark.parametrize("oddity", ["numbers_as_text", "to_as_object", "other_keys", "nulls", "unknown_keys", "floats"])
+async def test_odd_rows_are_read(oddity: str) -> None:
+    """Every unusual spelling the simulator knows is read, and its ordinary neighbour with it."""
+    async with world() as simulated:
+        add(simulated, 1)
+        simulated.simulator.add_mail(subject="odd", oddity=oddity, received_ago_secs=9)
+        pages = await simulated.read(simulated.finder())
+    assert ["mail 0", "odd"] == subjects(pages)
+    assert START in ends(pages)
+
+
+async def test_the_cursor_moves_with_the_last_page_of_a_window() -> None:
+    """Next pages are followed; none but the last one moves the cursor."""
+    async with world() as simulated:
+        wanted = add(simulated, 25)
+        pages = await simulated.read(simulated.finder(page_size=10))
+    assert [None, None, START] == ends(pages)
+    assert [10, 10, 5] == [len(page.rows) for page in pages]
+    assert wanted == set(subjects(pages))
+
+
+async def test_a_cut_answer_is_halved() -> None:
+    """An answer that is full and names no next page is asked for again in halves, until all is read."""
+    shape = Shape(total_count=False, next_token=False, page_cap=10)
+    async with world(replace(QUIET, finder=shape)) as simulated:
+        wanted = add(simulated, 25)
+        pages = await simulated.read(simulated.finder(page_size=10))
+        splits = simulated.metric("finder_window_splits_total")
+        asked = simulated.windows()
+    moved = [end for end in ends(pages) if end is not None]
+    assert wanted == set(subjects(pages))
+    assert (sorted(moved), START) == (moved, moved[-1])
+    assert splits == len(asked) - len(moved)
+    complete = [window for window, page in zip(asked, pages, strict=True) if page.cursors]
+    assert all(older[1] == newer[0] for older, newer in pairwise(complete))
+    assert (START - HOUR, START) == (complete[0][0], complete[-1][1])
+
+
+async def test_a_cap_below_the_page_size_is_found_out() -> None:
+    """A server that clamps to 100 rows without a word is found out by the round number."""
+    shape = Shape(pagination="absent", page_cap=100)
+    async with world(replace(QUIET, finder=shape)) as simulated:
+        wanted = add(simulated, 130)
+        assert wanted == set(subjects(await simulated.read(simulated.finder())))
+
+
+async def test_fewer_rows_than_told_are_halved() -> None:
+    """An answer that tells of more rows than it shows is cut, though its page is not full."""
+    shape = Shape(total_count=True, next_token=False, page_cap=7)
+    async with world(replace(QUIET, finder=shape)) as simulated:
+        wanted = add(simulated, 9)
+        assert wanted == set(subjects(await simulated.read(simulated.finder())))
+        assert simulated.metric("finder_window_splits_total")
+
+
+async def test_a_second_that_does_not_fit() -> None:
+    """More mail in a second than an answer shows is counted as incomplete, and reading goes on."""
+    shape = Shape(total_count=False, next_token=False, page_cap=10)
+    async with world(replace(QUIET, finder=shape, rules=FinderRules(end_inclusive=False))) as simulated:
+        simulated.simulator.add_mail(count=11, received_ago_secs=30)
+        add(simulated, 1)
+        pages = await simulated.read(simulated.finder(page_size=10))
+        assert 1.0 == simulated.metric("finder_incomplete_windows_total")
+    assert "mail 0" in subjects(pages)
+    assert START == [end for end in ends(pages) if end is not None][-1]
+
+
+@pytest.mark.parametrize("pagination", ["full", "absent", "zero"])
+@pytest.mark.parametrize("empty", ["rows", "data"])
+async def test_empty_answers(pagination: PaginationStyle, empty: str) -> None:
+    """However an answer says that there is nothing, the window counts as read."""
+    shape = Shape(pagination=pagination, empty="data" if empty == "data" else "rows")
+    async with world(replace(QUIET, finder=shape)) as simulated:
+        pages = await simulated.read(simulated.finder())
+    assert ([[]], [START]) == ([page.rows for page in pages], ends(pages))
+
+
+async def test_rows_that_cannot_be_read() -> None:
+    """Junk among the rows is handed on as unreadable; its neighbours are read and the cursor moves."""
+    async with world() as simulated:
+        wanted = add(simulated, 4)
+        simulated.simulator.script(Fault("odd_rows"))
+        pages = await simulated.read(simulated.finder())
+    assert wanted == set(subjects(pages))
+    assert [6] == [len(page.unreadable) for page in pages]
+    assert [START] == ends(pages)
+
+
+async def test_spoilt_rows_are_read_as_far_as_they_go() -> None:
+    """Wrong types and invalid UTF-8 cost a row its spoilt fields, not its neighbours."""
+    async with world() as simulated:
+        wanted = add(simulated, 2)
+        simulated.simulator.script(Fault("wrong_types"))
+        first = await simulated.read(simulated.finder())
+        simulated.simulator.script(Fault("invalid_utf8"))
+        second = await simulated.read(simulated.finder())
+    assert ([1], [0]) == ([len(page.unreadable) for page in first], [len(page.unreadable) for page in second])
+    assert wanted < set(subjects(first))
+    assert {*wanted, "Gr\ufffd\ufffde \ufffd"} == set(subjects(second))
+
+
+async def test_a_failing_search_does_not_stop_the_others() -> None:
+    """The others are read, the failed one keeps its cursor, and the error comes out at the end."""
+    async with world() as simulated:
+        source = simulated.finder(domains=["corp.example", "corp.org.example"], searches=[])
+        simulated.simulator.script(Fault("fail_ok", code="err_odd"))
+        with pytest.raises(PermanentError):
+            await simulated.read(source)
+        assert {"from=corp.example", "to=corp.org.example", "from=corp.org.example"} == simulated.cursors.keys()
+        assert source.reading().covered_until is None
+        await simulated.read(source)
+        assert START == source.reading().covered_until
+
+
+async def test_what_was_read_before_a_failure_stays_read() -> None:
+    """Windows read before one that failed have moved the cursor, and the next poll goes on from there."""
+    async with world() as simulated:
+        source = simulated.finder(max_window="30m", overlap="0s")
+        polling = source.poll({})
+        page = await anext(polling)
+        simulated.simulator.script(Fault("fail_ok", code="err_odd"))
+        with pytest.raises(PermanentError):
+            await anext(polling)
+        simulated.cursors.update(page.cursors)
+        simulated.windows()
+        await simulated.read(source)
+        assert [(START - 30 * MINUTE, START)] == simulated.windows()
+
+
+async def test_a_refused_credential_ends_the_poll_at_once() -> None:
+    """After a refusal that the operator must lift, no further search is tried."""
+    async with world() as simulated:
+        source = simulated.finder(domains=["corp.example"], searches=[])
+        simulated.simulator.script(Fault("forbidden"))
+        with pytest.raises(AuthError):
+            await simulated.read(source)
+        assert 1 == len(simulated.client.asked)
+
+
+async def test_a_tenant_that_demands_a_filter() -> None:
+    """The plain window is asked where nothing is configured; refused, it says what to do."""
+    async with world() as simulated:
+        with pytest.raises(FilterRequired) as caught:
+            await simulated.read(simulated.finder(searches=[]))
+        assert "advancedTrackAndTraceOptions" not in simulated.client.asked[0]
+        assert "domains" in caught.value.remedy
+
+
+async def test_a_tenant_that_answers_the_plain_window() -> None:
+    """Where no filter is needed, one search reads everything."""
+    async with world(replace(QUIET, rules=FinderRules(plain_window=True))) as simulated:
+        wanted = add(simulated, 2)
+        pages = await simulated.read(simulated.finder(searches=[]))
+    assert (wanted, [START]) == (set(subjects(pages)), ends(pages, "all"))
+
+
+async def test_a_long_stop_leaves_a_gap() -> None:
+    """What is out of the API's reach is counted, once however often the poll fails, and the rest is read."""
+    async with world() as simulated:
+        simulated.cursors[TO] = cursor(START - 40 * DAY)
+        source = simulated.finder(max_window="7d")
+        simulated.simulator.script(Fault("fail_ok", code="err_odd"))
+        with pytest.raises(PermanentError):
+            await simulated.read(source)
+        assert timedelta(days=12).total_seconds() == simulated.metric("finder_gap_seconds_total")
+        simulated.windows()
+        simulated.clock.advance(60.0)
+        await simulated.read(source)
+        assert (12 * DAY + MINUTE).total_seconds() == simulated.metric("finder_gap_seconds_total")
+        windows = simulated.windows()
+        simulated.clock.advance(60.0)
+        await simulated.read(source)
+        assert (12 * DAY + MINUTE).total_seconds() == simulated.metric("finder_gap_seconds_total")
+    assert (START + MINUTE - 28 * DAY, START + MINUTE, 4) == (windows[0][0], windows[-1][1], len(windows))
+
+
+async def test_a_cursor_in_the_future_comes_back() -> None:
+    """A cursor written by a wrong clock is brought back, so that it hides no stop later on."""
+    async with world() as simulated:
+        simulated.cursors[TO] = cursor(START + DAY)
+        source = simulated.finder(overlap="5m", max_window="4m")
+        pages = await simulated.read(source)
+        assert [START - MINUTE, START] == ends(pages)
+        simulated.windows()
+        simulated.clock.advance(3600.0)
+        await simulated.read(source)
+        assert START - 5 * MINUTE == simulated.windows()[0][0]
+
+
+async def test_windows_are_in_the_servers_time() -> None:
+    """With a server hours ahead, windows end at its now once its clock is known."""
+    async with world(replace(QUIET, clock_offset_secs=7200.0)) as simulated:
+        source = simulated.finder()
+        await simulated.read(source)
+        simulated.windows()
+        await simulated.read(source)
+        assert abs(simulated.windows()[-1][1] - (START + 2 * HOUR)) <= timedelta(seconds=1)
+
+
+async def test_routes_are_filtered_here() -> None:
+    """Only rows of the routes asked for are kept."""
+    async with world() as simulated:
+        for route in ("inbound", "outbound", "internal"):
+            simulated.simulator.add_mail(subject=route, route=route, received_ago_secs=5)
+        pages = await simulated.read(simulated.finder(routes=["internal", "inbound"]))
+        assert {"inbound", "internal"} == set(subjects(pages))
+        everything = await simulated.read(simulated.finder())
+    assert 3 == len(subjects(everything))
+
+
+async def test_coverage_and_lag() -> None:
+    """After a poll, coverage is the end of the oldest search and lag the time since."""
+    async with world() as simulated:
+        source = simulated.finder()
+        assert source.reading().covered_until is None
+        await simulated.read(source)
+        simulated.clock.advance(30.0)
+        simulated.simulator.script(Fault("fail_ok", code="err_odd"))
+        with pytest.raises(PermanentError):
+            await simulated.read(source)
+        assert START.timestamp() == simulated.metric("finder_coverage_end_timestamp_seconds")
+        assert 30.0 == simulated.metric("finder_lag_seconds")
+
+
+async def test_the_probe_is_a_search_that_the_source_makes() -> None:
+    """The probe asks the first search for the last minute."""
+    async with world() as simulated:
+        options = config(domains=["corp.example"])
+        _, item = options.probe(simulated.client)
+    assert {"to": "corp.example"} == item["advancedTrackAndTraceOptions"]
+    assert "2026-01-05T09:29:00+0000" == item["start"]
+
+
+async def test_a_throttled_poll_waits_and_goes_on() -> None:
+    """A refusal that passes within bounds costs virtual time, no rows."""
+    async with world() as simulated:
+        wanted = add(simulated, 3)
+        simulated.simulator.script(Fault("throttle", after_secs=5.0), Fault("error_html"), Fault("cut_json"))
+        assert wanted == set(subjects(await simulated.read(simulated.finder())))
+
+
+async def test_a_lasting_failure_is_transient() -> None:
+    """What does not pass within the retries is raised, and nothing has moved."""
+    async with world() as simulated:
+        simulated.simulator.script(Fault("error_html", times=4))
+        with pytest.raises(TransientError):
+            await simulated.read(simulated.finder())
+        assert {} == simulated.cursors
