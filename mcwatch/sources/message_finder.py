@@ -188,9 +188,9 @@ class MessageFinderSource:
         The error of the last search that failed is raised at the end; a refused credential ends the poll at once.
         """
         failure: McwatchError | None = None
-        reached: dict[str, datetime | None] = {}
+        reached = {search.name: read_cursor(cursors.get(search.name)) for search in self._searches}
+        self._measure(list(reached.values()))
         for search in self._searches:
-            reached[search.name] = read_cursor(cursors.get(search.name))
             try:
                 async for page in self._read_search(search, reached):
                     yield page
@@ -308,7 +308,11 @@ class MessageFinderSource:
             return
         oldest = min(known)
         self._covered_until = oldest
-        account = self._context.account
-        lag = (self._context.client.server_now() - oldest).total_seconds()
-        self._context.metrics.finder_coverage_end_timestamp_seconds.labels(account).set(oldest.timestamp())
-        self._context.metrics.finder_lag_seconds.labels(account).set(max(0.0, lag))
+        metrics, account = self._context.metrics, self._context.account
+        metrics.finder_coverage_end_timestamp_seconds.labels(account).set(oldest.timestamp())
+        # Asked for at each scrape: the lag grows while nothing can be read, and that is when it is looked at.
+        metrics.finder_lag_seconds.labels(account).set_function(self._lag_secs)
+
+    def _lag_secs(self) -> float:
+        covered = self._covered_until
+        return 0.0 if covered is None else max(0.0, (self._context.client.server_now() - covered).total_seconds())

@@ -31,6 +31,11 @@ def _lines(daemon: Daemon, event: str, fields: dict[str, str]) -> list[LogLine]:
     return [line for line in daemon.find(event, **fields) if ("source" in line) == ("source" in fields)]
 
 
+async def _arrived(webhook: Hook, subject: str) -> None:
+    """Wait for the event of a mail."""
+    await eventually(lambda: subject in webhook.subjects())
+
+
 async def _down(daemon: Daemon, component: str) -> LogLine:
     """Wait until a component is down everywhere it shows, and return the one line of the log that says so."""
     kind, *names = component.split(" ")
@@ -77,7 +82,7 @@ async def test_an_api_out_of_reach_is_said_once_and_read_when_it_is_back(
         assert (await daemon.get("/readyz")).status == 200, "tried, if in vain"
         await front.start()
         await _recovered(daemon, "account demo")
-        await eventually(lambda: "waited for" in webhook.subjects())
+        await _arrived(webhook, "waited for")
         assert 0 == await daemon.stop()
 
 
@@ -99,7 +104,7 @@ async def test_an_api_that_answers_html_is_said_once_and_read_when_it_is_back(
         assert "Sign in" not in daemon.stderr
         front.instead = lambda _request: None
         await _recovered(daemon, "account demo")
-        await eventually(lambda: "behind a page" in webhook.subjects())
+        await _arrived(webhook, "behind a page")
         assert 0 == await daemon.stop()
 
 
@@ -166,7 +171,7 @@ async def test_what_only_an_operator_can_mend_is_said_with_the_remedy_and_tried_
             warning = await _down(daemon, "destination strict")
             assert "401" in warning["reason"]
             assert "check the credential" in warning["remedy"]
-            await eventually(lambda: "of good" in webhook.subjects())
+            await _arrived(webhook, "of good")
             tried = simulator.stats.requests["token"], strict.requests, front.answered_instead
             shown = await run_command(place, "status", "-c", "mcwatch.yaml")
             assert "check client_id and client_secret" in shown.stdout
@@ -204,7 +209,7 @@ async def test_a_sink_out_of_reach_gets_everything_in_order_when_it_is_back(
         async with Daemon(place, config) as daemon:
             for number in range(10):
                 simulator.add_mail(subject=f"number {number}")
-                await eventually(lambda number=number: f"number {number}" in webhook.subjects())  # type: ignore[misc]
+                await _arrived(webhook, f"number {number}")
             for name in ("absent", "syslog"):
                 warning = await _down(daemon, f"destination {name}")
                 assert "127.0.0.1" in warning["reason"]

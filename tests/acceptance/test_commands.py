@@ -28,11 +28,11 @@ async def test_the_schema_describes_the_example(place: Path) -> None:
     validator.check_schema(schema)
     example = yaml.safe_load(_EXAMPLE.read_text())
     assert [] == [error.message for error in validator.iter_errors(example)]
-    assert list(validator.iter_errors(example | {"stroe": {}}))
+    assert list(validator.iter_errors(example | {"storage": {}}))
 
 
 async def test_check_says_that_all_is_well(place: Path, simulator: Simulator, webhook: Hook) -> None:
-    """With everything in order `check` ends with 0, sends no event, makes no store, and says so as table and as JSON."""
+    """With everything in order `check` ends with 0 and says so as table and as JSON; it sends and stores nothing."""
     write_config(place, _config(simulator, webhook))
     simulator.add_mail(subject="not to be sent")
     done = await run_command(place, "check", "-c", CONFIG)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ async def test_no_row_is_lost_by_kills_and_repeats_keep_their_ids(place: Path, w
             async with Daemon(place, config) as daemon:
                 # Now and then it dies before it has been asked anything.
                 if number % 4:
-                    await eventually(lambda daemon=daemon: daemon.find("batch_delivered"))  # type: ignore[misc]
+                    await eventually(partial(daemon.find, "batch_delivered"))
                     before = await _sound_scrape(daemon, before)
                 await _kill(daemon, simulator, webhook, draw)
                 kills.append(simulator.now())

@@ -1,4 +1,4 @@
-"""A sink that is down while mail flows: the others go on, the backlog shows, and its bound pauses polling losslessly."""
+"""A sink that is down while mail flows: the others go on, the backlog shows, its bound pauses polling losslessly."""
 
 import random
 from pathlib import Path
@@ -17,7 +17,7 @@ _BACK_SECS = 60.0
 
 
 async def test_a_dead_sink_stops_neither_polling_nor_the_other_sinks(place: Path, webhook: Hook) -> None:
-    """While one hook is away the other gets everything, the backlog of the first shows, and nothing is missing after."""
+    """While one hook is away the other gets everything, the backlog shows, and afterwards nothing is missing."""
     world = SimulatorConfig(
         seed=7, mails_per_minute=600.0, history_secs=10.0, dwell_secs=1.0, appearance_secs=0.5, speed=600.0,
         quota=PLENTY,

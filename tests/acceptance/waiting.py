@@ -35,11 +35,9 @@ async def eventually(condition: Callable[[], object], within_secs: float = 15.0)
         except AssertionError as error:
             said = error
         if time.monotonic() > deadline:
-            raise AssertionError(f"not so within {within_secs} s: {inspect.getsource(condition).strip()}\n{said}")
+            raise AssertionError(f"not so within {within_secs} s: {_source(condition)}\n{said}")
         await asyncio.sleep(_PAUSE_SECS)
 
 
-async def elapsed(secs: float) -> None:
-    """Let a time pass, where the moment itself is under test."""
-    moment = time.monotonic() + secs
-    await eventually(lambda: time.monotonic() >= moment, secs + 5.0)
+def _source(condition: Callable[[], object]) -> str:
+    return inspect.getsource(condition).strip() if inspect.isfunction(condition) else repr(condition)

@@ -2,19 +2,19 @@
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.floor import floor_us
 from tests.benchmarks.pages import make_pages
-from tests.benchmarks.prefill import prefill
+from tests.benchmarks.prefill import prefill, reset
 
 _LIMIT_SECS = 600
 _RUNS = 3
@@ -30,12 +30,12 @@ def main() -> None:
     end = datetime.now(UTC).replace(microsecond=0)
     floor = floor_us(make_pages(min(options.pages, 20), end))
     lines: dict[str, dict[str, float]] = {}
+    oldest = end - timedelta(seconds=options.pages * 250 + 60)
     with tempfile.TemporaryDirectory(dir=options.folder) as name, _peers(options.pages, end) as url:
-        template = Path(name) / "template.db"
-        prefill(template, options.fingerprints, end - timedelta(seconds=options.pages * 250 + 60))
-        one = _best(url, template, 1, "none")
-        two = _best(url, template, 2, "none")
-        gzip = _best(url, template, 1, "gzip")
+        store = Path(name) / "store.db"
+        prefill(store, options.fingerprints, oldest)
+        bench = Bench(url, store, oldest)
+        one, two, gzip = bench.best(1, "none"), bench.best(2, "none"), bench.best(1, "gzip")
     rows = one["new"]
     per_event = {key: value[f"{phase}_cpu_secs"] / rows * 1e6 for key, value, phase in _phases(one, two, gzip)}
     lines["ingest_to_http"] = _line(per_event["one"], floor, one["peak_rss_mib"])
@@ -64,29 +64,30 @@ def _report(floor: float, lines: dict[str, dict[str, float]], one: dict[str, Any
     target.write_text(json.dumps({"floor_us": round(floor, 3), "lines": lines}, indent=2) + "\n")
 
 
-def _best(url: str, template: Path, destinations: int, compression: str) -> dict[str, Any]:
-    """Return the lowest figures of some runs, each on a store of its own: what else the machine does only adds."""
-    runs = [_subject(url, _copy(template), destinations, compression) for _ in range(_RUNS)]
-    return {name: min(run[name] for run in runs) for name in runs[0]}
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A prefilled store and the peers it is measured with; ``oldest`` is older than any row the API shows."""
 
+    url: str
+    store: Path
+    oldest: datetime
 
-def _copy(template: Path) -> Path:
-    target = template.with_name("store.db")
-    for leftover in template.parent.glob("store.db*"):
-        leftover.unlink()
-    shutil.copyfile(template, target)
-    return target
+    def best(self, destinations: int, compression: str) -> dict[str, Any]:
+        """Return the lowest figures of some runs: what else the machine does only adds."""
+        runs = [self._run(destinations, compression) for _ in range(_RUNS)]
+        return {name: min(run[name] for run in runs) for name in runs[0]}
 
-
-def _subject(url: str, store: Path, destinations: int, compression: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.subject", url, str(store), str(destinations), compression],
-        check=True,
-        stdout=subprocess.PIPE,
-        timeout=_LIMIT_SECS,
-    )
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    def _run(self, destinations: int, compression: str) -> dict[str, Any]:
+        arguments = [self.url, str(self.store), str(destinations), compression]
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.benchmarks.subject", *arguments],
+            check=True,
+            stdout=subprocess.PIPE,
+            timeout=_LIMIT_SECS,
+        )
+        reset(self.store, self.oldest)
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
 
 
 @contextmanager

@@ -35,6 +35,19 @@ def prefill(path: Path, fingerprints: int, before: datetime) -> None:
     connection.close()
 
 
+def reset(path: Path, since: datetime) -> None:
+    """Take back what a run has added to a prefilled store."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    (feed,) = connection.execute("SELECT id FROM feed").fetchone()
+    connection.execute("DELETE FROM seen WHERE slot >= ?", ((feed << _SLOT_BITS) + int(since.timestamp()),))
+    for table in ("outbox", "cursor", "position", "refusal", "dead_letter", "destination"):
+        connection.execute(f"DELETE FROM {table}")
+    connection.execute("UPDATE feed SET new = 0, duplicate = 0, undecodable = 0")
+    connection.execute("UPDATE account SET head = 0")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
 async def _enrol(path: Path) -> None:
     async with SqliteStore(StoreOptions(path, reserve_bytes=0), clock=SystemClock(), metrics=Metrics()) as store:
         await store.feed(ACCOUNT, FINDER)

@@ -29,10 +29,14 @@ class Keep:
     dead_letters: timedelta = timedelta(days=90)
 
 
-class StoreEngine(Protocol):
-    """One kind of store. Every ``open`` gives the same store as the one before it, as after a restart."""
+class Timed(Protocol):
+    """Whatever has the clock of the store under test."""
 
     clock: FakeClock
+
+
+class StoreEngine(Timed, Protocol):
+    """One kind of store. Every ``open`` gives the same store as the one before it, as after a restart."""
 
     def open(self) -> AbstractAsyncContextManager[Store]:
         """Open the store; leaving the context closes it."""
@@ -92,7 +96,7 @@ def numbers_of(events: Sequence[bytes]) -> list[int]:
     return [int(json.loads(event)["event_id"], 16) for event in events]
 
 
-async def append(store: Store, engine: StoreEngine, feed: Feed, events: Sequence[bytes]) -> int:
+async def append(store: Store, engine: Timed, feed: Feed, events: Sequence[bytes]) -> int:
     """Commit one page of events, counted as new; return the offset of the first."""
     observed_at = engine.clock.now()
 
@@ -103,7 +107,7 @@ async def append(store: Store, engine: StoreEngine, feed: Feed, events: Sequence
     return await store.commit_page(feed, work)
 
 
-async def append_numbers(store: Store, engine: StoreEngine, feed: Feed, numbers: range) -> int:
+async def append_numbers(store: Store, engine: Timed, feed: Feed, numbers: range) -> int:
     """Commit one page with the events of these numbers."""
     return await append(store, engine, feed, [native(number, account=feed.account) for number in numbers])
 

@@ -8,7 +8,6 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcwatch.domain import event
 from mcwatch.domain.event import (
     FINDER,
     SCHEMA,
@@ -57,7 +56,7 @@ def hashed_text(parts: Parts) -> bytes:
     else:
         row = Record(attempts=state[2], info=state[3], locked_until=state[4])  # type: ignore[arg-type]  # drawn so
         text = queue_state(str(state[1]), row)
-    with mock.patch.object(event.hashlib, "sha256") as sha256:
+    with mock.patch("mcwatch.domain.event.hashlib.sha256") as sha256:
         sha256.return_value.digest.return_value = b""
         fingerprint(feed, identity(Record(id=name)), text, visit)
         hashed: bytes = sha256.call_args.args[0]
@@ -103,7 +102,7 @@ def test_the_fast_way_to_fingerprints_is_the_plain_one(rows: list[Record], accou
     assert [fingerprint(feed, identity(row), finder_state(row)) for row in rows] == finder_fingerprints(feed, rows)
 
 
-@given(records(), st.binary(min_size=16, max_size=16))
+@given(records(st.text(max_size=6)), st.binary(min_size=16, max_size=16))
 def test_the_key_is_the_same_with_the_second_given(row: Record, mark: bytes) -> None:
     """A caller who knows the second gets the key of one who does not."""
     assert message_key(row) == message_key(row, second_of(row, mark))

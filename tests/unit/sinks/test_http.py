@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pydantic import ValidationError
 
+from mcwatch.domain.delivery import Batch
 from mcwatch.domain.errors import (
     AuthError,
     FailureReason,
@@ -67,19 +68,20 @@ async def test_a_batch_is_one_request(hook: _Hook, options: dict[str, Any], cont
     async with hook.config(**options).build() as sink:
         await sink.deliver(numbered(2))
     ((method, headers, sent),) = hook.requests
+    ids = b"".join(head.event_id.encode() for head in numbered(2).heads)
     assert method == options.get("method", "POST")
     assert headers["Content-Type"] == content_type
     assert (headers.get("Content-Encoding") == "gzip") is (options.get("compression") != "none")
-    assert headers["Idempotency-Key"] == hashlib.sha256(body).hexdigest()
+    assert headers["Idempotency-Key"] == hashlib.sha256(ids).hexdigest()
     assert sent == body  # the server has unpacked it
 
 
 def test_equal_batches_have_equal_bytes_and_keys() -> None:
     """A repeated batch is the same request, packed or not."""
-    packed = request_of([event(1)], "ndjson", compressed=True)
-    assert request_of([event(1)], "ndjson", compressed=True) == packed
-    assert request_of([event(1)], "ndjson", compressed=False).idempotency_key == packed.idempotency_key
-    assert gzip.decompress(packed.body) == event(1) + b"\n"
+    packed = request_of(numbered(2), "ndjson", compressed=True)
+    assert request_of(numbered(2), "ndjson", compressed=True) == packed
+    assert request_of(numbered(2), "ndjson", compressed=False).idempotency_key == packed.idempotency_key
+    assert gzip.decompress(packed.body) == event(0) + b"\n" + event(1) + b"\n"
 
 
 async def test_a_large_batch_is_packed_beside_the_loop(hook: _Hook) -> None:
@@ -212,9 +214,9 @@ async def test_packing_does_not_hold_up_the_loop(
     """A large batch is packed in a thread, a small one where it is, which is sooner."""
     threads: list[int] = []
 
-    def noted(payloads: Sequence[bytes], body: Body, *, compressed: bool) -> Request:
+    def noted(batch: Batch, body: Body, *, compressed: bool) -> Request:
         threads.append(threading.get_ident())
-        return request_of(payloads, body, compressed=compressed)
+        return request_of(batch, body, compressed=compressed)
 
     monkeypatch.setattr("mcwatch.sinks.http.request_of", noted)
     async with hook.config().build() as sink:

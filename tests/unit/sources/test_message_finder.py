@@ -136,8 +136,8 @@ async def test_odd_rows_are_read(oddity: str) -> None:
         add(simulated, 1)
         simulated.simulator.add_mail(subject="odd", oddity=oddity, received_ago_secs=9)
         pages = await simulated.read(simulated.finder())
-    assert ["mail 0", "odd"] == subjects(pages)
-    assert START in ends(pages)
+    assert ["mail 0", None if oddity == "nulls" else "odd"] == subjects(pages)
+    assert [0] == [len(page.unreadable) for page in pages]
 
 
 async def test_the_cursor_moves_with_the_last_page_of_a_window() -> None:
@@ -350,7 +350,8 @@ async def test_coverage_and_lag() -> None:
         with pytest.raises(PermanentError):
             await simulated.read(source)
         assert START.timestamp() == simulated.metric("finder_coverage_end_timestamp_seconds")
-        assert 30.0 == simulated.metric("finder_lag_seconds")
+        # The server's Date has whole seconds.
+        assert pytest.approx(30.0, abs=1.0) == simulated.metric("finder_lag_seconds")
 
 
 async def test_the_probe_is_a_search_that_the_source_makes() -> None:

@@ -37,7 +37,12 @@ class QueueFeed:
         return self.poll_pages([rows], queue=queue, complete=complete, gone_after=gone_after)
 
     def poll_pages(
-        self, pages: Sequence[Sequence[Record]], *, queue: str = "processing", complete: bool = True, gone_after: int = 2
+        self,
+        pages: Sequence[Sequence[Record]],
+        *,
+        queue: str = "processing",
+        complete: bool = True,
+        gone_after: int = 2,
     ) -> list[Event]:
         """Poll a queue page by page."""
         self.now += STEP

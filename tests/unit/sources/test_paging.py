@@ -1,0 +1,154 @@
+"""Both sources against servers that page in ways the simulator does not."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from mcwatch.domain.errors import TransientError
+from mcwatch.domain.page import FinderPage, QueuePage
+from mcwatch.sources import SourceContext, message_finder, processing_queue
+from mcwatch.sources.message_finder import MessageFinderConfig
+from mcwatch.sources.processing_queue import ProcessingQueueConfig
+from tests.fakes.clock import START
+from tests.unit.mimecast.api import OAUTH2, Api, Reply, scripted
+from tests.unit.sources.world import api_moment
+
+FINDER = MessageFinderConfig.model_validate({"type": "message_finder", "initial_look_back": "1h"})
+QUEUE = ProcessingQueueConfig.model_validate({"type": "processing_queue", "queues": ["processing"]})
+
+
+def reply(
+    names: Sequence[str], token: str | None = None, *, total: int | None = None, size: int | None = None
+) -> Reply:
+    """Return an answer of either endpoint with rows of these ids."""
+    pagination = {"next": token, "totalCount": total, "pageSize": size}
+    rows = [{"id": name} for name in names]
+    return Reply(body={"meta": {"status": 200, "pagination": pagination}, "fail": [],
+                       "data": [{"trackedEmails": rows, "messages": rows}]})  # fmt: skip
+
+
+def names(pages: Sequence[FinderPage | QueuePage]) -> list[list[str | None]]:
+    """Return the ids of the rows of each page."""
+    return [[row.id for row in page.rows] for page in pages]
+
+
+def minutes_ago(text: str) -> int:
+    """Return how long before now a time of a request is."""
+    return (START - api_moment(text)) // timedelta(minutes=1)
+
+
+@asynccontextmanager
+async def context(*replies: Reply) -> AsyncIterator[tuple[Api, SourceContext]]:
+    """Run a server that gives these answers, and what a source needs to read them."""
+    async with scripted(OAUTH2, max_requests_per_minute=1_000_000) as (api, client):
+        api.replies += replies
+        yield api, SourceContext("acme", client, api.clock, api.metrics)
+
+
+async def finder_pages(*replies: Reply) -> list[FinderPage]:
+    """Read the finder to the end of one window."""
+    async with context(*replies) as (api, given):
+        pages = [page async for page in FINDER.build(given).poll({})]
+        assert [] == api.replies
+    return pages
+
+
+async def queue_pages(*replies: Reply) -> list[QueuePage]:
+    """Read a queue once."""
+    async with context(*replies) as (api, given):
+        pages = [page async for page in QUEUE.build(given).poll({})]
+        assert [] == api.replies
+    return pages
+
+
+@pytest.mark.parametrize("tokens", [["t", "t"], ["t", "u", "t"], ["t", "u", "u"]])
+async def test_a_repeated_token_ends(tokens: list[str]) -> None:
+    """A server that names a page again, at once or after others, is not followed in a circle."""
+    replies = [reply([str(number)], token) for number, token in enumerate(tokens)]
+    pages = await finder_pages(*replies)
+    assert [[str(number)] for number in range(len(tokens))] == names(pages)
+    assert [False] * (len(tokens) - 1) + [True] == [bool(page.cursors) for page in pages]
+    assert len(tokens) == len(await queue_pages(*replies))
+
+
+async def test_an_empty_page_with_a_next_one_is_not_the_end() -> None:
+    """A page without rows that names a next page is followed."""
+    replies = [reply([], "t"), reply(["a"])]
+    assert [[], ["a"]] == names(await finder_pages(*replies)) == names(await queue_pages(*replies))
+
+
+async def test_a_server_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Endless new tokens end the poll as a failure, before the next window could move the cursor past this one."""
+    monkeypatch.setattr(message_finder, "MOST_PAGES", 3)
+    monkeypatch.setattr(processing_queue, "MOST_PAGES", 3)
+    replies = [reply([str(number)], f"token {number}") for number in range(3)]
+    async with context(*replies, *replies) as (_, given):
+        finder, queue = FINDER.build(given).poll({}), QUEUE.build(given).poll({})
+        read = [await anext(finder) for _ in range(3)]
+        with pytest.raises(TransientError):
+            await anext(finder)
+        shown = [await anext(queue) for _ in range(3)]
+        with pytest.raises(TransientError):
+            await anext(queue)
+    assert [{}] * 3 == [page.cursors for page in read]
+    assert [None] * 3 == [page.present for page in shown]
+
+
+async def test_a_server_that_pages_smaller_than_asked() -> None:
+    """A last page that is full by the server's own page size counts as cut."""
+    fits = [reply(["c"]), reply(["a", "b"])]
+    pages = await finder_pages(reply(["a", "b"], size=2), *fits)
+    assert [False, True, True] == [bool(page.cursors) for page in pages]
+
+
+async def test_rows_repeated_across_pages_do_not_make_up_the_total() -> None:
+    """Three rows shown as four do not satisfy a count of four; the window is halved."""
+    pages = await finder_pages(
+        reply(["a", "b"], "t", total=4), reply(["b", "c"], total=4), reply(["a", "b"], total=2), reply(["c"], total=1)
+    )
+    assert [False, False, True, True] == [bool(page.cursors) for page in pages]
+
+
+async def test_the_older_half_is_read_first() -> None:
+    """Halves are asked for oldest first, so that the cursor never passes what is not read."""
+    async with context(reply(["a"], total=2), reply(["b"], total=9), reply([]), reply([]), reply([])) as (api, given):
+        _ = [page async for page in FINDER.build(given).poll({})]
+        asked = [request.json for request in api.asked if request.path != "/oauth/token"]
+    items = [body["data"][0] for body in asked if isinstance(body, dict)]
+    expected = [(60, 0), (60, 30), (60, 45), (45, 30), (30, 0)]
+    assert expected == [(minutes_ago(item["start"]), minutes_ago(item["end"])) for item in items]
+
+
+@pytest.mark.parametrize(
+    ("replies", "complete"),
+    [
+        ([reply(["a"])], True),
+        ([reply([])], True),
+        ([reply(["a"], total=1)], True),
+        ([reply(["a"], total=2)], False),
+        ([reply(["a"], "t", total=2), reply(["b"], total=2)], True),
+        ([reply(["a"], "t", total=2), reply(["a"], total=2)], False),
+        ([reply(["a", "b"], size=2)], False),
+        ([reply(["a", "b"], size=2, total=2)], True),
+        ([reply([str(number) for number in range(100)])], False),
+        ([reply([str(number) for number in range(100)], total=100)], True),
+        ([reply([str(number) for number in range(500)], size=1000)], False),
+    ],
+    ids=lambda value: f"{len(value)} pages" if isinstance(value, list) else None,
+)
+async def test_a_queue_poll_is_complete_only_if_it_shows_everything(replies: list[Reply], complete: bool) -> None:
+    """By the server's count, else by a last page that is neither full nor suspiciously round."""
+    pages = await queue_pages(*replies)
+    assert [None] * (len(pages) - 1) == [page.present for page in pages[:-1]]
+    assert complete == (pages[-1].present is not None)
+
+
+async def test_data_that_is_no_list_of_rows() -> None:
+    """An answer whose rows are no list fails as a broken answer and moves nothing."""
+    body = {"meta": {"status": 200}, "data": [{"trackedEmails": "none", "messages": 7}]}
+    async with context(Reply(body=body), Reply(body=body)) as (_, given):
+        for polling in (FINDER.build(given).poll({}), QUEUE.build(given).poll({})):
+            with pytest.raises(TransientError):
+                await anext(aiter(polling))
