@@ -73,7 +73,8 @@ class Dispatcher:
         seen = -1
         async with self._sink:
             while True:
-                await self._either(self._gate.wait(), self._draining.wait())
+                if not self._draining.is_set():
+                    await self._either(self._gate.wait(), self._draining.wait())
                 if self._gate.is_closed:
                     return
                 inflight = carried or await self._next(accounts)

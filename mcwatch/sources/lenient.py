@@ -133,16 +133,6 @@ def _says_more(value: object) -> bool:
         return any(map(_says_more, value))
     if not isinstance(value, dict):
         return False
-    names = {value.get("displayableName"), value.get("displayName")} - {None, ""}
-    return not value.keys() <= _ADDRESS_KEYS or len(names) > 1
-
-
-def _says_more(value: object) -> bool:
-    """Tell whether an address, or one of several, says something that :class:`WireAddress` has no place for."""
-    if isinstance(value, list):
-        return any(map(_says_more, value))
-    if not isinstance(value, dict):
-        return False
     names = [name for name in (value.get("displayableName"), value.get("displayName")) if name not in (None, "")]
     unread = any(name != names[0] or not name for name in names)
     return unread or not value.keys() <= _ADDRESS_KEYS

@@ -32,7 +32,7 @@ async def test_open_gate_lets_pass() -> None:
 
 @pytest.mark.parametrize("failures", [1, 2, 5, 7, 50])
 def test_jitter_keeps_to_its_bounds(failures: int) -> None:
-    """After the n-th passing failure the wait lies between 0 and min(60, 2**(n-1)) seconds and is not always the same."""
+    """After the n-th passing failure the wait lies between 0 and min(60, 2**(n-1)) s and is not always the same."""
     delays = []
     for seed in range(30):
         gate = Gate(FakeClock(), random.Random(seed))

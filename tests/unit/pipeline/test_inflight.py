@@ -34,7 +34,7 @@ def _settled(inflight: InFlight) -> Settlement:
 def test_accepted_whole() -> None:
     """A batch accepted as a whole moves every account's position behind its events."""
     inflight = _inflight(_segment(1, 10, 3), _segment(2, 0, 2))
-    assert not inflight.is_done
+    assert list(range(5)) == inflight.open()
     inflight.accept_all()
     assert inflight.is_done
     assert [Progress(1, 13, 3, 0), Progress(2, 2, 2, 0)] == _settled(inflight).progress
@@ -140,8 +140,8 @@ def test_every_shape_adds_up(shape: list[list[tuple[bool, str]]]) -> None:
                 before.delivered + step.delivered,
                 before.not_selected + step.not_selected,
             )
-        for one in settlement.rejected if settlement else ():
-            letters.append((one.account_id, *numbers_of([one.native])))
+        rejected = settlement.rejected if settlement else ()
+        letters += [(one.account_id, numbers_of([one.native])[0]) for one in rejected]
         for account, events in enumerate(shape):
             total = totals[account]
             refused = sum(1 for where, _ in letters if where == account)

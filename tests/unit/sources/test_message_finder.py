@@ -115,6 +115,14 @@ async def test_later_polls_overlap() -> None:
     assert START + MINUTE == source.reading().covered_until
 
 
+async def test_the_cursor_never_moves_back() -> None:
+    """Windows that an overlap reads again end before the cursor, which stands until one goes beyond."""
+    async with world() as simulated:
+        simulated.cursors[TO] = cursor(START - MINUTE)
+        pages = await simulated.read(simulated.finder(overlap="25m", max_window="10m"))
+    assert [START - MINUTE, START - MINUTE, START] == ends(pages)
+
+
 async def test_an_ordinary_page_takes_the_fast_path() -> None:
     """Rows as documented are decoded at once, and come with all they said."""
     async with world() as simulated:

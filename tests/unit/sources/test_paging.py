@@ -145,6 +145,27 @@ async def test_a_queue_poll_is_complete_only_if_it_shows_everything(replies: lis
     assert complete == (pages[-1].present is not None)
 
 
+async def test_rows_that_cannot_be_read_were_shown() -> None:
+    """Unreadable rows count as rows of the answer: towards the total, and towards a page that looks cut."""
+    junk = (
+        b'{"meta":{"pagination":{"totalCount":2}},"data":[{"trackedEmails":[{"id":"a"},5],"messages":[{"id":"a"},5]}]}'
+    )
+    pages = await finder_pages(Reply(body=junk)), await queue_pages(Reply(body=junk))
+    assert (True, True) == (bool(pages[0][-1].cursors), pages[1][-1].present is not None)
+    rows = ",".join(['{"id":"%d"}' % number for number in range(99)] + ["5"])  # noqa: UP031 -- braces
+    full = Reply(body=b'{"meta":{},"data":[{"trackedEmails":[],"messages":[' + rows.encode() + b"]}]}")
+    assert [None] == [page.present for page in await queue_pages(full)]
+
+
+async def test_a_row_without_a_route_is_kept() -> None:
+    """Where routes are chosen, a row that names none may be one of them."""
+    inbound = FINDER.model_copy(update={"routes": ["inbound"]})
+    rows = [{"id": "a"}, {"id": "b", "route": "outbound"}, {"id": "c", "route": "Inbound"}]
+    async with context(Reply(body={"meta": {"status": 200}, "data": [{"trackedEmails": rows}]})) as (_, given):
+        pages = [page async for page in inbound.build(given).poll({})]
+    assert [["a", "c"]] == names(pages)
+
+
 async def test_data_that_is_no_list_of_rows() -> None:
     """An answer whose rows are no list fails as a broken answer and moves nothing."""
     body = {"meta": {"status": 200}, "data": [{"trackedEmails": "none", "messages": 7}]}

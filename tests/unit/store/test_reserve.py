@@ -1,5 +1,6 @@
 """The room set aside for a full disk."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,41 @@ def test_reserve_may_be_none(tmp_path: Path, file: Path) -> None:
     """A reserve of no size is always there and needs no file."""
     assert Reserve(tmp_path / "mcwatch.db", 0).take()
     assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("outside_bytes", "inside_bytes", "taken"),
+    [
+        (0, 0, False),
+        (_SIZE - 1, 0, False),
+        (_SIZE, 0, True),
+        (0, 10 * _SIZE, False),
+        (_SIZE, 10 * _SIZE, True),
+    ],
+)
+def test_room_must_be_more_than_the_reserve(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, outside_bytes: int, inside_bytes: int, taken: bool
+) -> None:
+    """The room just given up is no reason to take it back: pages need some beside it, the log in any case."""
+
+    class Room:
+        f_frsize = 1
+        f_bavail = _SIZE + outside_bytes
+
+    monkeypatch.setattr(os, "statvfs", lambda _: Room)
+    assert taken == Reserve(tmp_path / "mcwatch.db", _SIZE).take_back(inside_bytes)
+    assert taken == file.exists()
+
+
+def test_large_reserve_wants_half_as_much_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The more is set aside the more room there must be, unless expiry has made it inside the file."""
+
+    class Room:
+        f_frsize = 1
+        f_bavail = 8 * _SIZE + 2 * _SIZE
+
+    monkeypatch.setattr(os, "statvfs", lambda _: Room)
+    reserve = Reserve(tmp_path / "mcwatch.db", 8 * _SIZE)
+    assert not reserve.take_back(0)
+    assert not reserve.take_back(4 * _SIZE - 1)
+    assert reserve.take_back(4 * _SIZE)

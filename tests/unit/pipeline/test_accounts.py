@@ -1,0 +1,24 @@
+"""When an account as a whole is down."""
+
+from mcwatch.domain.errors import AuthError
+from mcwatch.pipeline.accounts import AccountHealth
+from mcwatch.telemetry.health import Component
+from tests.unit.pipeline.lab import Lab
+
+_ACME = Component.of_account("acme")
+
+
+async def test_account_is_down_when_every_source_is(lab: Lab) -> None:
+    """One failing source is its own trouble; all of them failing is the account's; one answer brings it up."""
+    account = AccountHealth("acme", 2, lab.health)
+    assert lab.health.condition(_ACME).up is None
+    account.failed("message_finder", AuthError("no"))
+    account.failed("message_finder", AuthError("no"))
+    assert lab.health.condition(_ACME).up is None
+    account.failed("processing_queue", AuthError("no, too", remedy="ask the administrator"))
+    assert lab.health.condition(_ACME).up is False
+    assert "ask the administrator" == lab.health.condition(_ACME).remedy
+    account.succeeded("message_finder")
+    assert lab.health.is_up(_ACME)
+    account.failed("processing_queue", AuthError("no"))
+    assert lab.health.is_up(_ACME)

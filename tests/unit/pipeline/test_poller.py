@@ -1,0 +1,229 @@
+"""The loop of one source: when it polls, what it reports, and that nothing ends it."""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from mcwatch.domain.errors import (
+    AuthError,
+    FailureReason,
+    MisconfiguredError,
+    StoreCorrupt,
+    StoreUnavailable,
+    ThrottledError,
+    TransientError,
+)
+from mcwatch.domain.page import Feed, QueuePage
+from mcwatch.pipeline.backpressure import Backpressure
+from mcwatch.pipeline.poller import Poller
+from mcwatch.telemetry.health import STORE, Component
+from tests.fakes.source import FakeSource, Step
+from tests.unit.pipeline.lab import Lab, page, row
+
+pytestmark = pytest.mark.timeout(5)
+FINDER = "message_finder"
+QUEUE = "processing_queue"
+
+
+class _Pressure(Backpressure):
+    """A backpressure that holds whatever a test says."""
+
+    held: Callable[[str], bool] = staticmethod(lambda source: False)
+
+    def holds(self, source: str) -> bool:
+        return self.held(source)
+
+
+def _pressure(lab: Lab) -> _Pressure:
+    return _Pressure(lab.store, 100, clock=lab.clock, metrics=lab.metrics, health=lab.health)
+
+
+async def _run_polls(poller: Poller, source: FakeSource, count: int) -> None:
+    """Run the loop until it has begun ``count`` polls."""
+    task = asyncio.ensure_future(poller.run(random.Random(1)))
+    while len(source.asked) < count:  # noqa: ASYNC110 - the store's threads are real, its answers come when they come
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_poll_commits_pages_and_counts(lab: Lab) -> None:
+    """A poll commits page after page with their cursors, and health, metrics and one log line say how it went."""
+    source = FakeSource(FINDER, [page([row(1), row(2)]), page([row(2), row(3)], all=b"7")])
+    poller = lab.poller(source, lab.feed)
+    with capture_logs() as logs:
+        assert await poller.poll_once() is None
+    assert [{}] == source.asked
+    assert {lab.acme: 3} == dict(lab.store.heads())
+    (line,) = [entry for entry in logs if entry["event"] == "poll_done"]
+    assert (2, 4, 3, 1, 0, 3) == tuple(
+        line[name] for name in ("pages", "received", "new", "duplicate", "undecodable", "events")
+    )
+    assert lab.health.is_up(Component.of_source("acme", FINDER))
+    assert lab.health.is_up(Component.of_account("acme"))
+    assert 1.0 == lab.metric("polls_total", account="acme", source=FINDER, outcome="ok")
+    assert 3.0 == lab.metric("events_total", account="acme", kind="message.seen")
+    stamp = lab.metric("poll_last_success_timestamp_seconds", account="acme", source=FINDER)
+    assert lab.clock.now().timestamp() == stamp
+    await poller.poll_once()
+    assert {"all": b"7"} == source.asked[1]
+
+
+async def test_polls_keep_to_a_grid(lab: Lab) -> None:
+    """Polls are due at whole intervals from the first; a poll that takes longer skips what it missed."""
+    source = FakeSource(FINDER, interval_secs=30.0)
+    begun: list[float] = []
+    poll_once = (poller := lab.poller(source, lab.feed)).poll_once
+
+    async def timed() -> float | None:
+        begun.append(lab.clock.monotonic())
+        pause = await poll_once()
+        lab.clock.advance({1: 29.0, 2: 65.0}.get(len(begun), 1.0))
+        return pause
+
+    poller.poll_once = timed  # type: ignore[method-assign]  # to take time
+    await _run_polls(poller, source, 5)
+    first = begun[0]
+    assert 0 <= first <= 2.0
+    assert [0.0, 30.0, 120.0, 150.0, 180.0] == pytest.approx([at - first for at in begun[:5]])
+
+
+async def test_permanent_failure_is_probed_slowly(lab: Lab) -> None:
+    """A source that is refused is tried after 30 s, 60 s and so on, and at its interval again once it works."""
+    errors: list[list[Step]] = [[AuthError("no")], [MisconfiguredError("no")], [AuthError("no")], [], [AuthError("no")]]
+    poller = lab.poller(FakeSource(FINDER, *errors), lab.feed)
+    assert [30.0, 60.0, 120.0, None, 30.0] == [await poller.poll_once() for _ in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (TransientError("no"), "server"),
+        (TransientError("no", reason=FailureReason.TIMEOUT), "timeout"),
+        (ThrottledError("no"), "throttled"),
+    ],
+)
+async def test_passing_failure_keeps_the_interval(lab: Lab, error: Exception, outcome: str) -> None:
+    """After passing trouble the next poll is due as usual; source and account are down until one works."""
+    source = FakeSource(FINDER, [page([row(1)], all=b"1"), error])
+    poller = lab.poller(source, lab.feed)
+    assert await poller.poll_once() is None
+    assert {lab.acme: 1} == dict(lab.store.heads()), "the page before stays good"
+    assert 1.0 == lab.metric("polls_total", account="acme", source=FINDER, outcome=outcome)
+    assert lab.health.condition(Component.of_source("acme", FINDER)).up is False
+    assert lab.health.condition(Component.of_account("acme")).up is False
+    await poller.poll_once()
+    assert lab.health.is_up(Component.of_source("acme", FINDER))
+
+
+async def test_store_trouble_is_not_the_sources_fault(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that takes no pages ends the poll, is what is down, and the loop goes on."""
+
+    async def refuse(feed: Feed, work: object) -> None:
+        raise StoreUnavailable("the disk is full", remedy="make room")
+
+    source = FakeSource(FINDER, [page([row(1)])], [page([row(1)])])
+    poller = lab.poller(source, lab.feed)
+    with monkeypatch.context() as patch:
+        patch.setattr(lab.store, "commit_page", refuse)
+        assert await poller.poll_once() is None
+    assert lab.health.condition(STORE).up is False
+    assert lab.health.condition(Component.of_source("acme", FINDER)).up is None
+    assert 1 == source.closed, "the source is told that nobody reads on"
+    await poller.poll_once()
+    assert {lab.acme: 1} == dict(lab.store.heads())
+    assert lab.health.is_up(STORE)
+
+
+async def test_untrustworthy_store_ends_the_loop(lab: Lab) -> None:
+    """A store that cannot be trusted any more is not polled into."""
+    with pytest.raises(StoreCorrupt):
+        await lab.poller(FakeSource(FINDER, [StoreCorrupt("damaged")]), lab.feed).poll_once()
+
+
+async def test_defect_is_logged_once_and_the_poll_tried_again(lab: Lab) -> None:
+    """An error nobody foresaw is logged with its traceback, names no data, and the next poll is due as usual."""
+    source = FakeSource(FINDER, [ZeroDivisionError("amy@corp.example")], [page([row(1)])])
+    poller = lab.poller(source, lab.feed)
+    with capture_logs() as logs:
+        await _run_polls(poller, source, 3)
+    assert ["poll_defect"] == [entry["event"] for entry in logs if entry["log_level"] == "error"]
+    condition = lab.health.condition(Component.of_source("acme", FINDER))
+    assert "ZeroDivisionError" in condition.last_error
+    assert "amy" not in condition.last_error
+    assert {lab.acme: 1} == dict(lab.store.heads())
+    assert 1.0 == lab.metric("polls_total", account="acme", source=FINDER, outcome="internal")
+
+
+async def test_resting_asks_nothing(lab: Lab) -> None:
+    """While polling must rest no request is made; skipped snapshots are counted, finder polls are not; both say so."""
+    pressure = _pressure(lab)
+    queue = await lab.store.feed("acme", QUEUE)
+    finder_source, queue_source = FakeSource(FINDER), FakeSource(QUEUE)
+    pollers = [
+        lab.poller(finder_source, lab.feed, pressure, sources=2),
+        lab.poller(queue_source, queue, pressure, sources=2),
+    ]
+    pressure.held = lambda source: True
+    with capture_logs() as logs:
+        for poller in pollers * 3:
+            assert await poller.poll_once() is None
+        pressure.held = lambda source: False
+        for poller in pollers:
+            await poller.poll_once()
+    assert (1, 1) == (len(finder_source.asked), len(queue_source.asked))
+    assert 3.0 == lab.metric("queue_polls_skipped_total", account="acme")
+    told = [entry["event"] for entry in logs if entry["event"].startswith("polling_")]
+    assert ["polling_paused", "polling_paused", "polling_resumed", "polling_resumed"] == told
+
+
+async def test_long_poll_rests_when_the_backlog_is_full(lab: Lab) -> None:
+    """A poll that catches up on days stops behind the page that fills the backlog, and does not count as complete."""
+    pressure = _pressure(lab)
+    pages = [page([row(number)], all=b"%d" % number) for number in range(10)]
+    source = FakeSource(FINDER, pages)
+    poller = lab.poller(source, lab.feed, pressure)
+    pressure.held = lambda source: lab.store.heads()[lab.acme] >= 3
+    assert await poller.poll_once() is None
+    assert 3 == lab.store.heads()[lab.acme]
+    assert {"all": b"2"} == await lab.store.cursors(lab.feed)
+    assert 1 == source.closed
+    assert lab.metric("poll_last_success_timestamp_seconds", account="acme", source=FINDER) is None
+
+
+async def test_queue_pages_are_polled(lab: Lab) -> None:
+    """A poll of the processing queue goes through the same loop."""
+    queue = await lab.store.feed("acme", QUEUE)
+    entries = QueuePage(queue="processing", gone_after=2, rows=[row(1)], present=None)
+    await lab.poller(FakeSource(QUEUE, [entries]), queue).poll_once()
+    assert 1.0 == lab.metric("events_total", account="acme", kind="queue.entered")
+
+
+async def test_cancelled_poll_keeps_the_page_in_hand(lab: Lab) -> None:
+    """A poll that is cancelled while its page commits leaves that page committed and its source closed."""
+    source = FakeSource(FINDER, [page([row(1)], all=b"1"), page([row(2)])])
+    held, release = threading.Event(), threading.Event()
+
+    def hold(_: object) -> None:
+        held.set()
+        assert release.wait(5)
+
+    holding = asyncio.ensure_future(lab.store.commit_page(lab.feed, hold))
+    assert await asyncio.to_thread(held.wait, 5)
+    task = asyncio.ensure_future(lab.poller(source, lab.feed).poll_once())
+    while not source.asked:  # noqa: ASYNC110 - from then on its first page waits for the commit
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    release.set()
+    await holding
+    await lab.store.ping()
+    assert 1 == source.closed
+    assert {lab.acme: 1} == dict(lab.store.heads())
+    assert {"all": b"1"} == await lab.store.cursors(lab.feed)
