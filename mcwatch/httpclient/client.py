@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _MIB = 2**20
 _STREAMED_BYTES = _MIB  # aiohttp wants larger bodies as a file, so that writing them does not hold up the loop
-_READ_BYTES = _MIB // 2  # aiohttp's 64 KiB make it pause and resume the socket often, at half the cost of a large answer
+_READ_BYTES = _MIB // 2  # at 64 KiB, its default, aiohttp pauses and resumes so often that a large answer costs twice
 _KEEPALIVE_SECS = 75.0  # longer than the usual poll interval of 60 s
 
 

@@ -7,6 +7,7 @@ answer and is reported by its looks, never quoted.
 """
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +19,7 @@ from mcwatch.mimecast.errors import Failure, error_for, failures_in
 
 T = TypeVar("T")
 
+_LONG_DIGITS = 40
 _NULL = Raw(b"null")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
@@ -194,12 +196,24 @@ def _count(value: object) -> int | None:
 def _loads(body: bytes, what: str) -> dict[str, Any]:
     text = body.decode("utf-8-sig", "replace")
     try:
-        document = json.loads(text, strict=False, parse_constant=lambda _: None)
+        document = json.loads(
+            text, strict=False, parse_constant=lambda _: None, parse_float=_float_or_text, parse_int=_int_or_text
+        )
     except ValueError as error:
         raise _broken(what, looks_like(body)) from error
     if not isinstance(document, dict):
         raise _broken(what, "JSON without the envelope of the API")
     return document
+
+
+def _float_or_text(digits: str) -> float | str:
+    """Keep a number that no float can hold as it is written; JSON has no infinity to write it back with."""
+    return number if math.isfinite(number := float(digits)) else digits
+
+
+def _int_or_text(digits: str) -> int | str:
+    """Keep a number longer than Python reads (4,300 digits) as it is written."""
+    return int(digits) if len(digits) < _LONG_DIGITS else digits
 
 
 def _dumps(value: object) -> bytes:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 from pydantic import Field
@@ -21,6 +21,9 @@ from mcwatch.telemetry.metrics import Metrics
 
 R = TypeVar("R", bound=Record)
 I = TypeVar("I", bound=msgspec.Struct)  # noqa: E741 - an item of an answer
+
+RowId = Annotated[str, msgspec.Meta(min_length=1)]
+"""A Mimecast id as every documented row has one."""
 
 MOST_PAGES = 10_000
 """A server that goes on naming next pages for longer than this is not telling the truth."""

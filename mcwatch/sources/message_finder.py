@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -19,7 +19,7 @@ from mcwatch.domain.window import Plan, Reach, Window, looks_cut, plan
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint, api_time
 from mcwatch.option_types import Config, Duration
-from mcwatch.sources.base import MOST_PAGES, RowReader, SourceConfigBase, SourceContext, endless_paging
+from mcwatch.sources.base import MOST_PAGES, RowId, RowReader, SourceConfigBase, SourceContext, endless_paging
 
 HISTORY = timedelta(days=28)
 """A start of 30 days back was refused, with HTTP 200 and no rows (reference notes, fact 3)."""
@@ -33,6 +33,7 @@ logger = structlog.get_logger(__name__)
 class FinderRow(Record, forbid_unknown_fields=True, kw_only=True, gc=False):
     """A row as the vendor's page and real answers spell it."""
 
+    id: RowId | None  # a row without one is read leniently, which asks what else tells it from others
     from_envelope: WireAddress | None = msgspec.field(default=None, name="fromEnv")
     from_header: WireAddress | None = msgspec.field(default=None, name="fromHdr")
     sender_ip: str | None = msgspec.field(default=None, name="senderIP")
@@ -76,7 +77,7 @@ class MessageFinderConfig(SourceConfigBase):
     """Reads what happened to mail."""
 
     type: Literal["message_finder"]
-    domains: list[str] = Field(
+    domains: list[Annotated[str, Field(min_length=1)]] = Field(
         [],
         description="Own domains, each searched as sender and as recipient; the API matches them without subdomains.",
     )

@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from pydantic import Field
 
+from mcwatch.domain.errors import AuthError, McwatchError, StoreUnavailable
 from mcwatch.domain.event import QUEUE, prefix
 from mcwatch.domain.lifecycle.queue import entry_key
 from mcwatch.domain.page import QueuePage
@@ -17,7 +18,7 @@ from mcwatch.domain.window import looks_cut
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.option_types import Duration
-from mcwatch.sources.base import MOST_PAGES, RowReader, SourceConfigBase, SourceContext, endless_paging
+from mcwatch.sources.base import MOST_PAGES, RowId, RowReader, SourceConfigBase, SourceContext, endless_paging
 
 _PAGE_SIZE = 500
 
@@ -27,6 +28,7 @@ logger = structlog.get_logger(__name__)
 class QueueRow(Record, forbid_unknown_fields=True, kw_only=True, gc=False):
     """An entry as the vendor's page and real answers spell it: one recipient, given as an object."""
 
+    id: RowId | None  # a row without one is read leniently, which asks what else tells it from others
     route: str | None = msgspec.field(default=None, name="routing")
     from_envelope: WireAddress | None = msgspec.field(default=None, name="fromEnv")
     from_header: WireAddress | None = msgspec.field(default=None, name="fromHeader")
@@ -103,10 +105,21 @@ class ProcessingQueueSource:
         return SourceReading(queues=self._readings)
 
     async def poll(self, cursors: Mapping[str, bytes]) -> AsyncIterator[QueuePage]:
-        """Read every queue once. The last page of a complete snapshot says which entries are there."""
+        """Read every queue once. The last page of a complete snapshot says which entries are there.
+
+        A queue that fails does not keep the next one from being read; a refused credential ends the poll at once.
+        """
+        failure: McwatchError | None = None
         for queue in self._config.queues:
-            async for page in self._snapshot(queue):
-                yield page
+            try:
+                async for page in self._snapshot(queue):
+                    yield page
+            except (AuthError, StoreUnavailable):
+                raise
+            except McwatchError as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
     async def _snapshot(self, queue: str) -> AsyncIterator[QueuePage]:
         present: dict[bytes, datetime | None] = {}
