@@ -233,3 +233,18 @@ async def test_delivery_goes_on_while_pages_rest(house: _House) -> None:
     assert pages > 30
     assert list(range(house.head)) == numbers_of(sink.accepted)
     assert_identities(await house.store.snapshot())
+
+
+async def test_settlement_that_meets_the_full_disk_first_takes_the_reserve(house: _House, disk: Path) -> None:
+    """When others fill the disk while nothing is polled, the next settlement gives up the reserve and goes through."""
+    for _ in range(3):
+        await house.commit()
+    with (disk / "ballast").open("wb") as ballast, suppress(OSError):
+        while True:
+            ballast.write(bytes(1 << 16))
+            ballast.flush()
+    await house.settle(10)
+    assert {house.feed.account_id: 10} == await house.store.positions("hook")
+    assert house.store.full
+    assert not (disk / "mcwatch.db.reserve").exists()
+    assert not await house.store.expire(house.clock.now())

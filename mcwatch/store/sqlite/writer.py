@@ -82,7 +82,7 @@ class Writer:
     def _run(self) -> None:
         while (group := self._next_group()) is not None:
             self._commit(group)
-            if any(job.error for job in group) and len(group) > 1 and self._broken is None:
+            if any(job.error for job in group) and len(group) > 1:
                 self._one_by_one(group)
             for loop in {job.loop for job in group}:
                 mine = [job for job in group if job.loop is loop]

@@ -344,3 +344,24 @@ async def test_mass_refusal_keeps_everything(lab: Lab) -> None:
     await lab.deliver_until_reached(lab.dispatcher(sink), sink)
     assert list(range(40)) == numbers_of(sink.accepted)
     assert {} == (await lab.figures()).dead_lettered
+
+
+async def test_success_makes_the_next_failure_the_first(lab: Lab) -> None:
+    """Once a delivery has worked the next refusal is probed as early as the very first one."""
+    await lab.append(range(2))
+    no = AuthError("who are you?")
+    sink = GoalSink(no, no, no, ALL_ACCEPTED, no, goal=2)
+    await lab.deliver_until_reached(lab.dispatcher(sink, BatchLimits(max_events=1)), sink)
+    probes = [secs for secs in lab.clock.sleeps if secs > 20]
+    assert pytest.approx([30, 60, 120, 30], rel=0.1) == probes
+
+
+async def test_lone_refusal_of_a_remainder_is_read_again_with_others(lab: Lab) -> None:
+    """An event asked for again and then refused alone finds its witness in the events behind it."""
+    await lab.append(range(2))
+    no = PermanentError("not with me")
+    sink = GoalSink(retry(0), no, no, no, goal=2)
+    await lab.deliver_until_reached(lab.dispatcher(sink), sink)
+    assert [[0, 1], [0], [0, 1], [0], [1]] == sent(sink)
+    assert 2 == await lab.position()
+    assert {"refused": 1} == (await lab.figures()).dead_lettered
