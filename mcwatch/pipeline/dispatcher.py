@@ -133,16 +133,15 @@ class Dispatcher:
         """
         started = self._clock.monotonic()
         delivery = Delivery(self._sink, inflight)
-        error: McwatchError | None = None
-        if not inflight.is_done:
-            try:
-                await delivery.run()
-            except McwatchError as refused:
-                error = refused
-            except Exception as defect:
-                logger.exception("delivery_defect", destination=self._name)
-                error = TransientError(f"a defect in mcwatch ended the delivery ({type(defect).__name__})")
-        settlement = await self._settle(inflight)
+        error = None if inflight.is_done else await self._attempt(delivery)
+        try:
+            settlement = await self._settle(inflight)
+        except StoreCorrupt:
+            raise
+        except McwatchError as unsettled:
+            logger.exception("settle_defect", destination=self._name)
+            self._failed(unsettled)
+            return None
         if error is not None:
             self._failed(error)
         else:
@@ -153,6 +152,17 @@ class Dispatcher:
             self._gate.failed(TransientError("the receiver asked for some events again"))
         # Events refused without a witness need others beside them, so they are read again with what follows.
         return inflight if inflight.is_begun and not isinstance(error, MassRefusalError) else None
+
+    async def _attempt(self, delivery: Delivery) -> McwatchError | None:
+        """Send; return what went wrong."""
+        try:
+            await delivery.run()
+        except McwatchError as refused:
+            return refused
+        except Exception as defect:
+            logger.exception("delivery_defect", destination=self._name)
+            return TransientError(f"a defect in mcwatch ended the delivery ({type(defect).__name__})")
+        return None
 
     async def _settle(self, inflight: InFlight) -> Settlement | None:
         """Record how far the batch got, however long the store takes to be able to."""

@@ -20,6 +20,7 @@ _LISTEN = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):(?P<port>\d{
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 _DEFAULT_STORE = "sqlite:///var/mcwatch.db"
 _SQLITE = "sqlite:///"
+_LEAST_RESERVE = 32 * 2**20
 
 
 class _Named(Protocol):
@@ -43,6 +44,12 @@ def _check_listen(text: str) -> str:
     if not match or int(match["port"]) > 65535:
         raise PydanticCustomError("listen", "write host:port, such as 127.0.0.1:9640 or [::1]:9640")
     return text
+
+
+def _check_reserve(size: int) -> int:
+    if 0 < size < _LEAST_RESERVE:
+        raise PydanticCustomError("reserve", "write 0 for no reserve, or at least 32MiB: less cannot hold the log")
+    return size
 
 
 def _check_store_url(url: Secret) -> Secret:
@@ -143,10 +150,11 @@ class StoreConfig(Config):
     keep_dead_letters: Duration = Field(
         90 * 86400.0, gt=0, description="How long refused events and unreadable rows are kept for somebody to look at."
     )
-    reserve: Size = Field(
+    reserve: Annotated[Size, AfterValidator(_check_reserve)] = Field(
         64 * 2**20,
         ge=0,
-        description="Disk space set aside, released when the disk is full so that deliveries can still be recorded.",
+        description="Disk space set aside, released when the disk is full so that deliveries can still be recorded. 0 "
+        "for none, else at least 32MiB, which is what the store's log may take twice over.",
     )
 
     @property

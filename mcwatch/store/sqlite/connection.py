@@ -16,8 +16,9 @@ APPLICATION_ID = 0x6D637761
 
 PAGE_BYTES = 8192
 _BUSY_MS = 10_000
-_CHECKPOINT_PAGES = 4_000
-"""32 MiB of log before it moves into the file: what a page of events touches again by then is written once."""
+_MAGIC = b"SQLite format 3\0"
+_CHECKPOINT_PAGES = 2_000
+"""16 MiB of log before it moves into the file: what a page of events touches again by then is written once."""
 
 
 def migrations() -> list[str]:
@@ -127,6 +128,12 @@ def _recognise(path: Path) -> None:
     The connection is read-only: closing a writing one would move the log of another program's file into that file.
     Where there is no log, ``immutable`` keeps SQLite from making an empty one.
     """
+    with path.open("rb") as file:
+        if not file.read(len(_MAGIC)).startswith(_MAGIC):
+            raise StoreCorrupt(
+                f"{path} is damaged or no mcwatch store",
+                remedy="it was left as it is: name a file of its own in store.url",
+            )
     mode = "mode=ro" if _has_log(path) else "immutable=1"
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
     try:

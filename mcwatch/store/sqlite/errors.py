@@ -13,6 +13,8 @@ _PRIMARY = 0xFF
 _UNUSABLE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _FULL_AS_IO_ERROR = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 
+_OUR_FAULT = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
+
 
 class StoreFull(StoreUnavailable):
     """No room on the disk: nothing was written."""
@@ -22,8 +24,11 @@ def translate(error: sqlite3.Error, path: Path) -> McwatchError:
     """Return the error of our tree for one of SQLite's.
 
     A full disk shows as SQLITE_FULL or, where the shared-memory file or the log cannot grow, as an I/O error; any other
-    I/O error means that what was written may not be there, and then nothing may be written any more.
+    I/O error means that what was written may not be there, and then nothing may be written any more. A statement that
+    is wrong in itself is our own fault, and asking again would not mend it.
     """
+    if isinstance(error, _OUR_FAULT):
+        return McwatchError(f"the store refused what it was asked to do ({type(error).__name__}): a defect in mcwatch")
     code = getattr(error, "sqlite_errorcode", None) or 0
     primary = code & _PRIMARY
     if primary == sqlite3.SQLITE_FULL or (code in _FULL_AS_IO_ERROR and _nearly_full(path)):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import zstandard
 
+from mcwatch.domain.errors import StoreCorrupt
 from mcwatch.domain.outbox import OutboxRow, Settlement
 from mcwatch.store.sqlite.transaction import milliseconds
 
@@ -35,7 +36,13 @@ def read_rows(
                 break
             continue
         (body,) = connection.execute("SELECT body FROM outbox WHERE id = ?", (row_id,)).fetchone()
-        lines = decompressor.decompress(body)
+        try:
+            lines = decompressor.decompress(body)
+        except zstandard.ZstdError as error:
+            raise StoreCorrupt(
+                f"an outbox row of the store is damaged (row {row_id})",
+                remedy="check the disk, then restore a backup",
+            ) from error
         rows.append(OutboxRow(first_offset, count, observed_at, lines))
         room -= len(lines)
         if room <= 0 or len(rows) >= _MOST_ROWS:

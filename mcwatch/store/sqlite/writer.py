@@ -28,7 +28,10 @@ class _Job:
 
     def settle(self) -> None:
         if self.error is None and self.after is not None:
-            self.after(self.result)
+            try:
+                self.after(self.result)
+            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it rather than wait for ever
+                self.error = error
         if self.future.done():
             return
         if self.error is not None:

@@ -25,7 +25,7 @@ def test_schema_is_valid() -> None:
         "http: {listen: {env: LISTEN, default: '127.0.0.1:9640'}}",
         "store: {url: {env: URL, default: 'sqlite:///x.db'}, max_backlog: {env: MAX, default: 1GiB}}",
         "store: {keep_delivered: 0}",
-        "store: {max_backlog: 1048576, reserve: 1.5 MiB, keep_delivered: 1d12h}",
+        "store: {max_backlog: 1048576, reserve: 33.5 MiB, keep_delivered: 1d12h}",
         "log: {}",
     ],
 )

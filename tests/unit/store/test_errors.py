@@ -53,9 +53,10 @@ def test_write_error_on_a_full_disk_is_a_full_disk(code: int, tmp_path: Path, mo
     assert StoreCorrupt is type(translate(_error(sqlite3.SQLITE_IOERR_FSYNC), tmp_path / "mcwatch.db"))
 
 
-def test_error_without_a_code_is_passing(tmp_path: Path) -> None:
-    """An error of the library itself, which has no code, says nothing against the file."""
-    assert StoreUnavailable is type(translate(sqlite3.ProgrammingError("closed"), tmp_path / "mcwatch.db"))
+@pytest.mark.parametrize("kind", [sqlite3.ProgrammingError, sqlite3.IntegrityError])
+def test_wrong_statement_is_our_own_fault(tmp_path: Path, kind: type[sqlite3.Error]) -> None:
+    """A statement that can never work says nothing against the file, and asking again would not mend it."""
+    assert McwatchError is type(translate(kind("no"), tmp_path / "mcwatch.db"))
 
 
 def test_cause_is_kept(tmp_path: Path) -> None:
