@@ -41,20 +41,22 @@ def budget(account: AccountConfig) -> CheckResult:
 
 
 async def _online(settings: Settings) -> list[CheckResult]:
-    results: list[CheckResult] = []
-    for account in settings.accounts:
-        results += await _check_account(account)
-    for destination in settings.destinations:
-        results.append(await _check_destination(destination))
-    return results
+    """Try all accounts and destinations beside each other: one that does not answer takes its whole time-out."""
+    async with asyncio.TaskGroup() as group:
+        accounts = [group.create_task(_check_account(account)) for account in settings.accounts]
+        destinations = [group.create_task(_check_destination(destination)) for destination in settings.destinations]
+    return [result for task in accounts for result in task.result()] + [task.result() for task in destinations]
 
 
 async def _check_account(account: AccountConfig) -> list[CheckResult]:
-    client = MimecastClient(account.name, account.api, clock=SystemClock(), metrics=Metrics(), rng=random.Random())
-    async with client:
-        probes = [source.probe(client) for source in account.sources]
-        checked = await check_account(client, probes)
     subject = f"account {account.name}"
+    client = MimecastClient(account.name, account.api, clock=SystemClock(), metrics=Metrics(), rng=random.Random())
+    try:
+        async with client:
+            probes = [source.probe(client) for source in account.sources]
+            checked = await check_account(client, probes)
+    except McwatchError as error:
+        return [CheckResult(subject, ok=False, detail=str(error), remedy=error.remedy)]
     results = [CheckResult(f"{subject}: {one.endpoint}", one.ok, _detail(one), one.remedy) for one in checked.endpoints]
     if checked.skew_secs is not None:
         ok = abs(checked.skew_secs) <= _MOST_SKEW_SECS

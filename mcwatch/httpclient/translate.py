@@ -18,6 +18,7 @@ _TLS_REMEDY = (
     "check host name and port; set tls.ca_file to the authority that signed the certificate, "
     "or tls.verify: false to accept any"
 )
+_REACH_REMEDY = "check the address, that the other side runs, and any firewall or proxy in between; it is tried again"
 _CLIENT_CERT_REMEDY = "check tls.cert_file and tls.key_file: the other side wants a client certificate it trusts"
 
 
@@ -92,28 +93,32 @@ def _proxy_refusal(error: BaseException, where: Where) -> McwatchError:
     status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else 0
     message = f"the proxy {where.proxy} answered {status} instead of connecting to {where.peer}"
     if status == 407:
-        return AuthError(message, remedy="write user name and password into proxy: http://user:password@host:port")
+        return AuthError(message, remedy="check user name and password in proxy: http://user:password@host:port")
     if 400 <= status < 500:
         return MisconfiguredError(message, remedy="allow this host and port on the proxy")
     return TransientError(message, reason=FailureReason.CONNECTION)
 
 
 def _unreachable_proxy(_error: BaseException, where: Where) -> McwatchError:
-    return TransientError(f"the proxy {where.proxy} cannot be reached", reason=FailureReason.CONNECTION)
+    return TransientError(
+        f"the proxy {where.proxy} cannot be reached", reason=FailureReason.CONNECTION, remedy=_REACH_REMEDY
+    )
 
 
 def _timeout(_error: BaseException, where: Where) -> McwatchError:
-    return TransientError(f"{where} did not answer in time", reason=FailureReason.TIMEOUT)
+    return TransientError(f"{where} did not answer in time", reason=FailureReason.TIMEOUT, remedy=_REACH_REMEDY)
 
 
 def _unresolved(_error: BaseException, where: Where) -> McwatchError:
-    return TransientError(f"the host name of {where} cannot be resolved", reason=FailureReason.CONNECTION)
+    return TransientError(
+        f"the host name of {where} cannot be resolved", reason=FailureReason.CONNECTION, remedy=_REACH_REMEDY
+    )
 
 
 def _unreachable(error: BaseException, where: Where) -> McwatchError:
     number = error.errno if isinstance(error, OSError) else None
     why = os.strerror(number) if number and number > 0 else "connection failed"
-    return TransientError(f"{where} cannot be reached: {why}", reason=FailureReason.CONNECTION)
+    return TransientError(f"{where} cannot be reached: {why}", reason=FailureReason.CONNECTION, remedy=_REACH_REMEDY)
 
 
 def _payload(error: BaseException, where: Where) -> McwatchError:
@@ -127,7 +132,7 @@ def _not_http(_error: BaseException, where: Where) -> McwatchError:
 
 
 def _disconnected(_error: BaseException, where: Where) -> McwatchError:
-    return TransientError(f"{where} closed the connection", reason=FailureReason.CONNECTION)
+    return TransientError(f"{where} closed the connection", reason=FailureReason.CONNECTION, remedy=_REACH_REMEDY)
 
 
 def _bad_request(_error: BaseException, where: Where) -> McwatchError:

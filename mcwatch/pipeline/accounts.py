@@ -8,7 +8,7 @@ class AccountHealth:
     """The state of one account, put together from its sources.
 
     One source that lacks a permission is that source's trouble; a credential refused or an API out of reach shows in
-    every source, and then the account is down.
+    every source, and then the account is down. The log has the sources' word for it already.
     """
 
     def __init__(self, account: str, sources: int, health: Health) -> None:
@@ -21,10 +21,10 @@ class AccountHealth:
     def succeeded(self, source: str) -> None:
         """Report an answer."""
         self._failing.discard(source)
-        self._health.up(self._component)
+        self._health.up(self._component, quiet=True)
 
     def failed(self, source: str, error: McwatchError) -> None:
         """Report a failure."""
         self._failing.add(source)
         if len(self._failing) >= self._sources:
-            self._health.failed(self._component, error)
+            self._health.down(self._component, str(error), error.remedy, quiet=True)

@@ -92,8 +92,8 @@ class Health:
         """Stop following a component that is gone from the configuration."""
         self._conditions.pop(component, None)
 
-    def up(self, component: Component) -> None:
-        """Report success; logs a recovery with how long the component was down."""
+    def up(self, component: Component, *, quiet: bool = False) -> None:
+        """Report success; logs a recovery with how long the component was down, unless ``quiet``."""
         before = self._conditions.get(component)
         now = self._last_success[component] = self._now()
         if before is not None and before.up:
@@ -103,12 +103,15 @@ class Health:
             component, up=True, since=now, last_error=last_error, last_error_at=last_error_at
         )
         self._set_gauge(component, 1)
-        if before is not None and before.up is False:
+        if before is not None and before.up is False and not quiet:
             down_secs = max(0.0, (now - before.since).total_seconds())
             _log.info("component_recovered", **component.fields(), down_secs=round(down_secs, 3))
 
-    def down(self, component: Component, reason: str, remedy: str = "") -> None:
-        """Report a failure; logs the first one, and a later one only when there is something else to do about it."""
+    def down(self, component: Component, reason: str, remedy: str = "", *, quiet: bool = False) -> None:
+        """Report a failure; logs the first one, and a later one only when there is something else to do about it.
+
+        ``quiet`` logs neither: for a component whose state follows from others that have their say.
+        """
         now = self._now()
         before = self._conditions.get(component)
         if before is None or before.up is not False:
@@ -116,12 +119,13 @@ class Health:
                 component, up=False, since=now, reason=reason, remedy=remedy, last_error=reason, last_error_at=now
             )
             self._set_gauge(component, 0)
-            _log.warning("component_down", **component.fields(), reason=reason, remedy=remedy)
+            if not quiet:
+                _log.warning("component_down", **component.fields(), reason=reason, remedy=remedy)
             return
         self._conditions[component] = replace(
             before, reason=reason, remedy=remedy, last_error=reason, last_error_at=now
         )
-        if remedy != before.remedy:
+        if remedy != before.remedy and not quiet:
             _log.warning("component_still_down", **component.fields(), reason=reason, remedy=remedy)
 
     def failed(self, component: Component, error: McwatchError) -> None:
