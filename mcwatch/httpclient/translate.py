@@ -89,6 +89,10 @@ def _tls_failure(message: str, remedy: str) -> McwatchError:
     return MisconfiguredError(message, reason=FailureReason.TLS, remedy=remedy)
 
 
+def _out_of_reach(message: str, reason: FailureReason = FailureReason.CONNECTION) -> McwatchError:
+    return TransientError(message, reason=reason, remedy=_REACH_REMEDY)
+
+
 def _proxy_refusal(error: BaseException, where: Where) -> McwatchError:
     status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else 0
     message = f"the proxy {where.proxy} answered {status} instead of connecting to {where.peer}"
@@ -106,7 +110,7 @@ def _unreachable_proxy(_error: BaseException, where: Where) -> McwatchError:
 
 
 def _timeout(_error: BaseException, where: Where) -> McwatchError:
-    return TransientError(f"{where} did not answer in time", reason=FailureReason.TIMEOUT, remedy=_REACH_REMEDY)
+    return _out_of_reach(f"{where} did not answer in time", FailureReason.TIMEOUT)
 
 
 def _unresolved(_error: BaseException, where: Where) -> McwatchError:
@@ -118,7 +122,7 @@ def _unresolved(_error: BaseException, where: Where) -> McwatchError:
 def _unreachable(error: BaseException, where: Where) -> McwatchError:
     number = error.errno if isinstance(error, OSError) else None
     why = os.strerror(number) if number and number > 0 else "connection failed"
-    return TransientError(f"{where} cannot be reached: {why}", reason=FailureReason.CONNECTION, remedy=_REACH_REMEDY)
+    return _out_of_reach(f"{where} cannot be reached: {why}")
 
 
 def _payload(error: BaseException, where: Where) -> McwatchError:
@@ -132,7 +136,7 @@ def _not_http(_error: BaseException, where: Where) -> McwatchError:
 
 
 def _disconnected(_error: BaseException, where: Where) -> McwatchError:
-    return TransientError(f"{where} closed the connection", reason=FailureReason.CONNECTION, remedy=_REACH_REMEDY)
+    return _out_of_reach(f"{where} closed the connection")
 
 
 def _bad_request(_error: BaseException, where: Where) -> McwatchError:
