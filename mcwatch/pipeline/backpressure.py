@@ -25,6 +25,7 @@ class Backpressure:
         self._health = health
         self._backlog = 0
         self._full = False
+        self._ails = False
 
     async def run(self) -> None:
         """Keep the figures fresh, for ever."""
@@ -34,17 +35,19 @@ class Backpressure:
 
     async def refresh(self) -> None:
         """Read the figures once."""
-        was_full = self._full
+        ailed = self._ails
         self._full = not await self._store.recover()
+        self._ails = self._full
         if self._full:
             self._health.down(STORE, "the disk that holds the store is full", "make room on that disk")
-        elif was_full:
-            self._health.up(STORE)
         try:
             self._backlog = await self._store.backlog_bytes()
         except StoreUnavailable as error:
             # The last figure stands: the loop must outlive what the store outlives.
             self._health.failed(STORE, error)
+            self._ails = True
+        if ailed and not self._ails:
+            self._health.up(STORE)
         self._metrics.polling_paused.labels(_STORE_FULL).set(self._full)
         self._metrics.polling_paused.labels(_BACKLOG).set(self._is_long)
 

@@ -71,7 +71,7 @@ class BatchReader:
             size = sum(map(len, segment.natives))
             if segments and size > room:
                 # One event is always given, but only an empty batch may grow too large by it.
-                continue
+                break
             segments.append(segment)
             events -= len(segment.natives)
             room -= size

@@ -1,49 +1,73 @@
 """Sending one batch until the fate of each event is known, whatever the receiver is able to say."""
 
+from dataclasses import dataclass
+
+import structlog
+
 from mcwatch.domain.delivery import Batch, Refusal, Verdicts
-from mcwatch.domain.errors import AuthError, MisconfiguredError, PermanentError
+from mcwatch.domain.errors import (
+    AuthError,
+    FailureReason,
+    McwatchError,
+    MisconfiguredError,
+    PermanentError,
+    TransientError,
+)
 from mcwatch.interfaces import Sink
 from mcwatch.pipeline.inflight import InFlight
 
 MASS_REFUSAL = 10
 """So many single events refused in a row, with none accepted, say more of the destination than of the events."""
 
+logger = structlog.get_logger(__name__)
+
 
 class MassRefusalError(PermanentError):
     """The destination refuses whatever it is given: it is down, and no event is to blame."""
+
+
+class UnprovenRefusalError(TransientError):
+    """Some events were refused and nothing was accepted after them: ask again, together with what comes next."""
+
+
+class AskedAgainError(TransientError):
+    """The receiver took part of a batch and asked for the rest once more."""
+
+
+@dataclass(slots=True)
+class Streak:
+    """How many single events a destination has refused since it last accepted one; outlives a batch."""
+
+    refusals: int = 0
 
 
 class Delivery:
     """One pass over the open events of a batch.
 
     A receiver that names the events it refuses is believed. One that refuses a batch without saying which is asked
-    again with halves, down to single events; such a refusal becomes final only once another event was accepted in the
-    same pass, since a destination that accepts nothing proves nothing.
+    again with halves, down to single events. Such a refusal becomes final only once the destination has accepted
+    another event *after* it: a destination that has stopped accepting proves nothing about an event.
     """
 
-    def __init__(self, sink: Sink, inflight: InFlight) -> None:
+    def __init__(self, sink: Sink, inflight: InFlight, streak: Streak) -> None:
         self._sink = sink
         self._inflight = inflight
+        self._streak = streak
         self._suspects: dict[int, Refusal] = {}
-        self._in_a_row = 0
-        self._accepted_any = False
+        self._met_defect = False
         self.requests = 0
 
     async def run(self) -> None:
-        """Send what is open. Raises the sink's error, or MassRefusalError, with what was accepted before recorded."""
+        """Send what is open. Raises the sink's error or one of the two above, with what is certain recorded."""
         open_now = self._inflight.open()
         whole = len(open_now) == len(self._inflight.batch)
         batch = self._inflight.batch if whole else _pick(self._inflight.batch, open_now)
-        try:
-            await self._send(batch, open_now)
-        finally:
-            if self._accepted_any:
-                for index, refusal in self._suspects.items():
-                    self._inflight.refuse(index, refusal)
-        if self._suspects and not self._accepted_any:
-            raise MassRefusalError(
+        await self._send(batch, open_now)
+        if self._suspects:
+            raise UnprovenRefusalError(
                 f"the receiver refused {len(self._suspects)} event(s) and has accepted none since",
-                remedy="if the destination is right, the next event it accepts settles this; else check its settings",
+                reason=FailureReason.REFUSED,
+                remedy="the next event it accepts settles this",
             )
 
     async def _send(self, batch: Batch, indexes: list[int]) -> None:
@@ -54,37 +78,60 @@ class Delivery:
             raise
         except PermanentError as error:
             await self._split(batch, indexes, error)
-            return
-        self._record(verdicts, indexes)
+        except McwatchError:
+            raise
+        except Exception as defect:  # noqa: BLE001 - reported below
+            # A defect met by one event must not hold up the others: it is found like an event that is refused.
+            self._report(defect)
+            await self._split(batch, indexes, _as_refusal(defect))
+        else:
+            self._record(verdicts, indexes)
 
     async def _split(self, batch: Batch, indexes: list[int], error: PermanentError) -> None:
         if len(indexes) == 1:
-            self._suspects[indexes[0]] = Refusal(error.reason, ": ".join(filter(None, (str(error), error.detail))))
-            self._in_a_row += 1
-            if self._in_a_row >= MASS_REFUSAL and not self._accepted_any:
-                raise MassRefusalError(
-                    f"the receiver refused {self._in_a_row} single events in a row and accepted none",
-                    reason=error.reason,
-                    remedy="check the destination's settings; nothing was given up",
-                ) from error
+            self._suspect(indexes[0], error)
             return
         middle = len(indexes) // 2
         await self._send(batch.slice(0, middle), indexes[:middle])
         await self._send(batch.slice(middle, len(indexes)), indexes[middle:])
 
+    def _suspect(self, index: int, error: PermanentError) -> None:
+        self._suspects[index] = Refusal(error.reason, ": ".join(filter(None, (str(error), error.detail))))
+        self._streak.refusals += 1
+        if self._streak.refusals >= MASS_REFUSAL:
+            raise MassRefusalError(
+                f"the receiver refused {self._streak.refusals} single events in a row and accepted none",
+                reason=error.reason,
+                remedy="check the destination's settings; nothing was given up",
+            ) from error
+
     def _record(self, verdicts: Verdicts, indexes: list[int]) -> None:
         if not verdicts.refused and not verdicts.retry and len(indexes) == len(self._inflight.batch):
             self._inflight.accept_all()
-            self._accepted_any = True
+            self._streak.refusals = 0
             return
+        for at, refusal in verdicts.refused.items():
+            self._inflight.refuse(indexes[at], refusal)
         accepted = [
             index for at, index in enumerate(indexes) if at not in verdicts.refused and at not in verdicts.retry
         ]
+        if not accepted:
+            return
         self._inflight.accept(accepted)
-        for at, refusal in verdicts.refused.items():
-            self._inflight.refuse(indexes[at], refusal)
-        if accepted:
-            self._accepted_any, self._in_a_row = True, 0
+        self._streak.refusals = 0
+        for index, refusal in self._suspects.items():
+            self._inflight.refuse(index, refusal)
+        self._suspects.clear()
+
+    def _report(self, defect: Exception) -> None:
+        if not self._met_defect:
+            self._met_defect = True
+            logger.error("delivery_defect", exc_info=defect)
+
+
+def _as_refusal(defect: Exception) -> PermanentError:
+    what = f"a defect in mcwatch ended the delivery ({type(defect).__name__})"
+    return PermanentError(what, reason=FailureReason.INTERNAL)
 
 
 def _pick(batch: Batch, indexes: list[int]) -> Batch:

@@ -12,7 +12,8 @@ from mcwatch.domain.errors import McwatchError, StoreCorrupt, StoreUnavailable, 
 from mcwatch.domain.outbox import Settlement
 from mcwatch.interfaces import Clock, Sink, Store
 from mcwatch.pipeline.batches import BatchLimits, BatchReader
-from mcwatch.pipeline.delivery import Delivery, MassRefusalError
+from mcwatch.pipeline.cancelling import is_cancelled
+from mcwatch.pipeline.delivery import AskedAgainError, Delivery, MassRefusalError, Streak, UnprovenRefusalError
 from mcwatch.pipeline.gate import Gate
 from mcwatch.pipeline.inflight import InFlight
 from mcwatch.telemetry.health import Component, Health
@@ -59,6 +60,7 @@ class Dispatcher:
         self._gate = Gate(senses.clock, senses.rng)
         self._component = Component.of_destination(name)
         self._positions: dict[int, int] = {}
+        self._streak = Streak()
         self._draining = asyncio.Event()
 
     def drain(self) -> None:
@@ -110,7 +112,8 @@ class Dispatcher:
             except Exception as defect:
                 # A defect in one format must not end the daemon.
                 logger.exception("batch_defect", destination=self._name)
-                self._failed(TransientError(f"a defect in mcwatch made no batch ({type(defect).__name__})"))
+                trouble = TransientError(f"a defect in mcwatch made no batch ({type(defect).__name__})")
+                self._conclude(trouble, requests=1, progress=False)
                 await self._either(self._gate.wait(), self._draining.wait())
             if self._draining.is_set():
                 return None
@@ -129,29 +132,20 @@ class Dispatcher:
     async def _deliver(self, inflight: InFlight) -> InFlight | None:
         """Make one attempt; return the batch when part of it is accepted and the rest must be sent again alone.
 
-        A batch of which nothing was accepted is given back to be read again, with what has come since.
+        A batch of which nothing was accepted is given back to be read again, with what has come since. So are events
+        refused without a witness: they need others beside them.
         """
         started = self._clock.monotonic()
-        delivery = Delivery(self._sink, inflight)
+        delivery = Delivery(self._sink, inflight, self._streak)
         error = None if inflight.is_done else await self._attempt(delivery)
-        try:
-            settlement = await self._settle(inflight)
-        except StoreCorrupt:
-            raise
-        except McwatchError as unsettled:
-            logger.exception("settle_defect", destination=self._name)
-            self._failed(unsettled)
-            return None
-        if error is not None:
-            self._failed(error)
-        else:
-            self._succeeded(settlement, delivery.requests, self._clock.monotonic() - started)
-        if inflight.is_done:
-            return None
-        if error is None:
-            self._gate.failed(TransientError("the receiver asked for some events again"))
-        # Events refused without a witness need others beside them, so they are read again with what follows.
-        return inflight if inflight.is_begun and not isinstance(error, MassRefusalError) else None
+        settlement = await self._settle(inflight)
+        if error is None and not inflight.is_done:
+            error = AskedAgainError("the receiver asked for some events again")
+        self._conclude(error, requests=delivery.requests, progress=settlement is not None)
+        if settlement is not None:
+            self._report(settlement, delivery.requests, self._clock.monotonic() - started)
+        unproven = isinstance(error, (MassRefusalError, UnprovenRefusalError))
+        return None if inflight.is_done or unproven or not inflight.is_begun else inflight
 
     async def _attempt(self, delivery: Delivery) -> McwatchError | None:
         """Send; return what went wrong."""
@@ -159,13 +153,33 @@ class Dispatcher:
             await delivery.run()
         except McwatchError as refused:
             return refused
-        except Exception as defect:
-            logger.exception("delivery_defect", destination=self._name)
-            return TransientError(f"a defect in mcwatch ended the delivery ({type(defect).__name__})")
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            return TransientError("a library cancelled the delivery by itself")
         return None
 
+    def _conclude(self, error: McwatchError | None, *, requests: int, progress: bool) -> None:
+        """Set gate, health and count by how the attempt ended; nothing was attempted when there were no requests."""
+        if not requests:
+            return
+        self._count("ok" if error is None else str(error.reason))
+        if error is None or progress:
+            self._gate.opened()
+        if error is None:
+            self._health.up(self._component)
+            return
+        delay = self._gate.failed(error)
+        logger.debug("delivery_failed", destination=self._name, reason=str(error), next_in_secs=round(delay, 1))
+        if isinstance(error, UnprovenRefusalError) or (progress and isinstance(error, AskedAgainError)):
+            return
+        self._health.failed(self._component, error)
+
     async def _settle(self, inflight: InFlight) -> Settlement | None:
-        """Record how far the batch got, however long the store takes to be able to."""
+        """Record how far the batch got, however long the store takes to be able to.
+
+        Nothing further is sent meanwhile: what was accepted and not recorded would be sent again.
+        """
         settlement = inflight.settlement()
         if settlement is None:
             return None
@@ -173,9 +187,12 @@ class Dispatcher:
             try:
                 await self._store.settle(settlement)
                 break
-            except StoreUnavailable as error:
-                logger.warning("settle_waits", destination=self._name, reason=str(error), remedy=error.remedy)
+            except StoreCorrupt:
+                raise
+            except McwatchError as error:
+                self._health.failed(self._component, error)
                 await self._clock.sleep(_STORE_RETRY_SECS)
+        inflight.settled()
         for step in settlement.progress:
             self._positions[step.account_id] = step.position
         for one in settlement.rejected:
@@ -190,22 +207,10 @@ class Dispatcher:
         age = self._clock.now().timestamp() - inflight.oldest_observed_at
         self._metrics.delivery_latency_seconds.labels(self._name).observe(max(0.0, age))
 
-    def _failed(self, error: McwatchError) -> None:
-        self._count(str(error.reason))
-        delay = self._gate.failed(error)
-        self._health.failed(self._component, error)
-        logger.debug("delivery_failed", destination=self._name, reason=str(error), next_in_secs=round(delay, 1))
-
     def _count(self, outcome: str) -> None:
         self._metrics.delivery_requests_total.labels(self._name, outcome).inc()
 
-    def _succeeded(self, settlement: Settlement | None, requests: int, secs: float) -> None:
-        if requests:
-            self._gate.opened()
-            self._count("ok")
-            self._health.up(self._component)
-        if settlement is None:
-            return
+    def _report(self, settlement: Settlement, requests: int, secs: float) -> None:
         logger.info(
             "batch_delivered",
             destination=self._name,

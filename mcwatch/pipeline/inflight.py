@@ -22,7 +22,8 @@ _NAMED = msgspec.json.Decoder(_Named)
 class Segment:
     """A run of events of one account, from ``position`` on; ``wanted`` are the indexes of those to be sent.
 
-    ``observed_at`` is when its oldest event was recorded, in seconds since 1970.
+    ``observed_at`` is when its oldest event was recorded, in seconds since 1970; ``settled`` is the number of events
+    that the committed position has passed.
     """
 
     account_id: int
@@ -30,7 +31,7 @@ class Segment:
     natives: Sequence[bytes]
     wanted: Sequence[int]
     observed_at: float
-    passed: int = 0
+    settled: int = 0
 
 
 class InFlight:
@@ -42,6 +43,7 @@ class InFlight:
         self._segments = segments
         self._fates = bytearray(len(batch))
         self._refusals: dict[int, Refusal] = {}
+        self._asked: list[tuple[Segment, int]] = []
 
     @property
     def oldest_observed_at(self) -> float:
@@ -77,7 +79,11 @@ class InFlight:
         self._refusals[index] = refusal
 
     def settlement(self) -> Settlement | None:
-        """Return how far positions move past what came to an end since the last call, None when they don't."""
+        """Return how far positions can move past what came to an end, None when they can't.
+
+        The same is returned until :meth:`settled` says that it was committed.
+        """
+        self._asked = []
         progress: list[Progress] = []
         rejected: list[Rejected] = []
         first = 0
@@ -85,21 +91,26 @@ class InFlight:
             last = first + len(segment.wanted)
             stop = self._fates.find(_OPEN, first, last)
             reached = len(segment.natives) if stop < 0 else segment.wanted[stop - first]
-            if reached > segment.passed:
+            if reached > segment.settled:
                 step, refused = self._step(segment, first, reached)
                 progress.append(step)
                 rejected += refused
-                segment.passed = reached
+                self._asked.append((segment, reached))
             first = last
         return Settlement(self._destination, progress, rejected) if progress else None
 
+    def settled(self) -> None:
+        """Take note that the last settlement was committed."""
+        for segment, reached in self._asked:
+            segment.settled = reached
+
     def _step(self, segment: Segment, first: int, reached: int) -> tuple[Progress, list[Rejected]]:
         if not self._refusals and len(segment.wanted) == len(segment.natives):
-            delivered = reached - segment.passed
+            delivered = reached - segment.settled
             return Progress(segment.account_id, segment.position + reached, delivered, 0), []
-        ended = [index for index, at in enumerate(segment.wanted, first) if segment.passed <= at < reached]
+        ended = [index for index, at in enumerate(segment.wanted, first) if segment.settled <= at < reached]
         refused = [index for index in ended if self._fates[index] == _REFUSED]
-        not_selected = reached - segment.passed - len(ended)
+        not_selected = reached - segment.settled - len(ended)
         progress = Progress(segment.account_id, segment.position + reached, len(ended) - len(refused), not_selected)
         return progress, [self._rejected(segment.account_id, index) for index in refused]
 

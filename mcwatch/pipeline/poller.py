@@ -1,5 +1,6 @@
 """The loop of one source: wait, read it page by page, commit each page, say how it went."""
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator
@@ -8,7 +9,9 @@ import structlog
 
 from mcwatch.domain.backoff import probe_delay
 from mcwatch.domain.errors import (
+    AuthError,
     McwatchError,
+    MisconfiguredError,
     PermanentError,
     StoreCorrupt,
     StoreUnavailable,
@@ -19,6 +22,7 @@ from mcwatch.domain.schedule import first_due, next_due
 from mcwatch.interfaces import Clock, Source, Store
 from mcwatch.pipeline.accounts import AccountHealth
 from mcwatch.pipeline.backpressure import Backpressure
+from mcwatch.pipeline.cancelling import is_cancelled
 from mcwatch.pipeline.ingest import Ingest
 from mcwatch.telemetry.health import STORE, Component, Health
 from mcwatch.telemetry.metrics import Metrics
@@ -71,6 +75,10 @@ class Poller:
             raise
         except McwatchError as error:
             return self._watch.failed(error, total, self._clock.monotonic() - started)
+        except asyncio.CancelledError as stray:
+            if is_cancelled():
+                raise
+            return self._watch.failed(_defect(stray), total, self._clock.monotonic() - started)
         except Exception as error:
             logger.exception("poll_defect", account=self._feed.account, source=self._feed.source)
             return self._watch.failed(_defect(error), total, self._clock.monotonic() - started)
@@ -95,11 +103,21 @@ class Poller:
         return True
 
 
-def _defect(error: Exception) -> McwatchError:
+def _defect(error: BaseException) -> McwatchError:
     return McwatchError(
         f"a defect in mcwatch ended the poll ({type(error).__name__})",
         remedy="please report it with the log lines around it; the poll is tried again",
     )
+
+
+def _asks_for_an_operator(error: McwatchError, *, pages: int) -> bool:
+    """Tell whether it is useless to ask again soon: the same will be refused again, and nothing else was read.
+
+    A source of which a part was read keeps its pace: a queue is seen only while it is looked at.
+    """
+    if isinstance(error, (AuthError, MisconfiguredError)):
+        return True
+    return isinstance(error, PermanentError) and not pages
 
 
 def _add(total: Counter[str], counts: PageCounts, events: int) -> None:
@@ -186,7 +204,7 @@ class PollWatch:
             return None
         self._health.failed(self._component, error)
         self._account.failed(self._feed.source, error)
-        if not isinstance(error, PermanentError):
+        if not _asks_for_an_operator(error, pages=total["pages"]):
             self._failures = 0
             return None
         self._failures += 1

@@ -4,7 +4,7 @@ import pytest
 
 from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, Refusal, Verdicts
 from mcwatch.domain.errors import AuthError, FailureReason, MisconfiguredError, PermanentError, TransientError
-from mcwatch.pipeline.delivery import MASS_REFUSAL, Delivery, MassRefusalError
+from mcwatch.pipeline.delivery import MASS_REFUSAL, Delivery, MassRefusalError, Streak, UnprovenRefusalError
 from mcwatch.pipeline.inflight import InFlight, Segment
 from tests.contract.store_kit import native, numbers_of
 from tests.fakes.sink import FakeSink
@@ -38,29 +38,64 @@ def _letters(inflight: InFlight) -> dict[int, str]:
 @pytest.mark.parametrize("poison", [[0], [99], [37], [0, 50, 99], [41, 42], list(range(20, 29))])
 async def test_halving_finds_the_poison(poison: list[int]) -> None:
     """The events at fault become dead letters with the receiver's words, all others arrive once and in order."""
-    sink, inflight = _PoisonedSink(*poison), _inflight(100)
-    delivery = Delivery(sink, inflight)
+    sink, inflight = _PoisonedSink(*poison), _inflight(101)
+    delivery = Delivery(sink, inflight, Streak())
     await delivery.run()
     assert inflight.is_done
     assert dict.fromkeys(poison, "not with me: said the receiver") == _letters(inflight)
-    assert [number for number in range(100) if number not in poison] == numbers_of(sink.accepted)
+    assert [number for number in range(101) if number not in poison] == numbers_of(sink.accepted)
     assert len(sink.batches) == delivery.requests <= 2 * 7 * len(poison) + 1
 
 
 async def test_lone_refusal_is_not_final() -> None:
     """An event refused while nothing else was accepted is no dead letter: the destination may be at fault."""
     sink, inflight = _PoisonedSink(0), _inflight(1)
-    with pytest.raises(MassRefusalError):
-        await Delivery(sink, inflight).run()
+    with pytest.raises(UnprovenRefusalError):
+        await Delivery(sink, inflight, Streak()).run()
     assert not inflight.is_begun
     assert inflight.settlement() is None
+
+
+async def test_acceptance_before_a_refusal_proves_nothing() -> None:
+    """A destination that accepts one event and then breaks is down: what it refuses afterwards is not given up."""
+    sink, inflight = _PoisonedSink(*range(1, 500)), _inflight(500)
+    with pytest.raises(MassRefusalError):
+        await Delivery(sink, inflight, Streak()).run()
+    assert [0] == numbers_of(sink.accepted)
+    assert {} == _letters(inflight)
+    assert list(range(1, 500)) == inflight.open()
+
+
+async def test_streak_of_refusals_outlives_a_batch() -> None:
+    """A lone event refused again and again is ten single refusals in a row, and then the destination is down."""
+    sink, streak = _PoisonedSink(0), Streak()
+    for _ in range(MASS_REFUSAL - 1):
+        with pytest.raises(UnprovenRefusalError):
+            await Delivery(sink, _inflight(1), streak).run()
+    with pytest.raises(MassRefusalError):
+        await Delivery(sink, _inflight(1), streak).run()
+
+
+async def test_defect_met_by_one_event_is_found_like_a_refusal() -> None:
+    """An event that makes the sink fail in an unforeseen way becomes a dead letter, and the others go on."""
+
+    class Broken(FakeSink):
+        async def deliver(self, batch: Batch) -> Verdicts:
+            if 2 in numbers_of(batch.native):
+                raise ZeroDivisionError
+            return await super().deliver(batch)
+
+    sink, inflight = Broken(), _inflight(5)
+    await Delivery(sink, inflight, Streak()).run()
+    assert {2: "a defect in mcwatch ended the delivery (ZeroDivisionError)"} == _letters(inflight)
+    assert [0, 1, 3, 4] == numbers_of(sink.accepted)
 
 
 async def test_mass_refusal_gives_nothing_up() -> None:
     """A destination that refuses ten single events in a row and accepts none is down, and asked no further."""
     sink, inflight = _PoisonedSink(*range(500)), _inflight(500)
     with pytest.raises(MassRefusalError) as caught:
-        await Delivery(sink, inflight).run()
+        await Delivery(sink, inflight, Streak()).run()
     assert inflight.settlement() is None
     assert FailureReason.TOO_LARGE is caught.value.reason
     assert MASS_REFUSAL == sum(1 for batch in sink.batches if len(batch) == 1)
@@ -70,7 +105,7 @@ async def test_mass_refusal_gives_nothing_up() -> None:
 async def test_acceptance_settles_earlier_refusals() -> None:
     """Nine refusals and then an acceptance in the same pass: the nine are final."""
     sink, inflight = _PoisonedSink(*range(9)), _inflight(10)
-    await Delivery(sink, inflight).run()
+    await Delivery(sink, inflight, Streak()).run()
     assert list(range(9)) == sorted(_letters(inflight))
     assert [9] == numbers_of(sink.accepted)
 
@@ -82,22 +117,22 @@ async def test_trouble_in_the_middle_keeps_what_is_known(error: Exception) -> No
     sink = FakeSink(refusal, ALL_ACCEPTED, error)  # type: ignore[arg-type]  # all of them are ours
     inflight = _inflight(4)
     with pytest.raises(type(error)):
-        await Delivery(sink, inflight).run()
+        await Delivery(sink, inflight, Streak()).run()
     assert [[0, 1, 2, 3], [0, 1], [2, 3]] == sent(sink)
     assert [2, 3] == inflight.open()
     assert {} == _letters(inflight)
 
 
 async def test_suspect_with_a_witness_stays_refused_when_trouble_follows() -> None:
-    """A refusal with an acceptance in the same pass is final even if the pass then ends in trouble."""
+    """A refusal with an acceptance after it is final even if the pass then ends in trouble."""
     sink = FakeSink(
-        PermanentError("no"), PermanentError("no"), ALL_ACCEPTED, PermanentError("no"), TransientError("down")
+        PermanentError("no"), PermanentError("no"), PermanentError("no"), ALL_ACCEPTED, TransientError("down")
     )
     inflight = _inflight(4)
     with pytest.raises(TransientError):
-        await Delivery(sink, inflight).run()
+        await Delivery(sink, inflight, Streak()).run()
     assert [[0, 1, 2, 3], [0, 1], [0], [1], [2, 3]] == sent(sink)
-    assert {1: "no"} == _letters(inflight)
+    assert {0: "no"} == _letters(inflight)
     assert [2, 3] == inflight.open()
 
 
@@ -107,7 +142,7 @@ async def test_trouble_of_the_destination_is_not_halved(error: Exception) -> Non
     sink = FakeSink(error)  # type: ignore[arg-type]  # all of them are ours
     inflight = _inflight(4)
     with pytest.raises(type(error)):
-        await Delivery(sink, inflight).run()
+        await Delivery(sink, inflight, Streak()).run()
     assert 1 == len(sink.batches)
     assert not inflight.is_begun
 
@@ -116,10 +151,10 @@ async def test_verdicts_are_believed() -> None:
     """A receiver that names the events it refuses and those it wants again is believed at once."""
     verdicts = Verdicts({1: Refusal(FailureReason.REFUSED, "bad field")}, frozenset({3}))
     sink, inflight = FakeSink(verdicts), _inflight(5)
-    await Delivery(sink, inflight).run()
+    await Delivery(sink, inflight, Streak()).run()
     assert [3] == inflight.open()
     assert {1: "bad field"} == _letters(inflight)
-    await Delivery(sink, inflight).run()
+    await Delivery(sink, inflight, Streak()).run()
     assert [[0, 1, 2, 3, 4], [3]] == sent(sink)
     assert inflight.is_done
 
@@ -127,16 +162,16 @@ async def test_verdicts_are_believed() -> None:
 async def test_verdict_on_every_event_is_believed() -> None:
     """Named refusals are final even when nothing was accepted."""
     sink, inflight = FakeSink(refused(0, 1)), _inflight(2)
-    await Delivery(sink, inflight).run()
+    await Delivery(sink, inflight, Streak()).run()
     assert [0, 1] == sorted(_letters(inflight))
 
 
 async def test_indexes_of_a_part_mean_the_part() -> None:
     """A verdict about a half or about what was left open is applied to the right events."""
     sink, inflight = FakeSink(PermanentError("no"), retry(1), refused(0)), _inflight(4)
-    await Delivery(sink, inflight).run()
+    await Delivery(sink, inflight, Streak()).run()
     assert [1] == inflight.open()
     sink.answers.append(refused(0))
-    await Delivery(sink, inflight).run()
+    await Delivery(sink, inflight, Streak()).run()
     assert [[0, 1, 2, 3], [0, 1], [2, 3], [1]] == sent(sink)
     assert {1: "no to 0", 2: "no to 0"} == _letters(inflight)

@@ -28,6 +28,8 @@ def _inflight(*segments: Segment) -> InFlight:
 def _settled(inflight: InFlight) -> Settlement:
     settlement = inflight.settlement()
     assert settlement is not None
+    assert settlement == inflight.settlement(), "asked again before it was committed"
+    inflight.settled()
     return settlement
 
 
@@ -132,6 +134,7 @@ def test_every_shape_adds_up(shape: list[list[tuple[bool, str]]]) -> None:
             elif fate == "r":
                 inflight.refuse(index, _NO)
         settlement = inflight.settlement()
+        inflight.settled()
         for step in settlement.progress if settlement else ():
             before = totals[step.account_id]
             totals[step.account_id] = Progress(

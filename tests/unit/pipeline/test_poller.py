@@ -3,7 +3,7 @@
 import asyncio
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,12 +12,13 @@ from mcwatch.domain.errors import (
     AuthError,
     FailureReason,
     MisconfiguredError,
+    PermanentError,
     StoreCorrupt,
     StoreUnavailable,
     ThrottledError,
     TransientError,
 )
-from mcwatch.domain.page import Feed, QueuePage
+from mcwatch.domain.page import Feed, Page, QueuePage
 from mcwatch.pipeline.backpressure import Backpressure
 from mcwatch.pipeline.poller import Poller
 from mcwatch.telemetry.health import STORE, Component
@@ -227,3 +228,27 @@ async def test_cancelled_poll_keeps_the_page_in_hand(lab: Lab) -> None:
     assert 1 == source.closed
     assert {lab.acme: 1} == dict(lab.store.heads())
     assert {"all": b"1"} == await lab.store.cursors(lab.feed)
+
+
+async def test_part_of_a_source_refused_keeps_the_pace(lab: Lab) -> None:
+    """A poll that read something and was then refused comes again at the usual time; one that read nothing waits."""
+    refusal = PermanentError("no such queue")
+    poller = lab.poller(FakeSource(FINDER, [page([row(1)]), refusal], [refusal]), lab.feed)
+    assert await poller.poll_once() is None
+    assert 30.0 == await poller.poll_once()
+
+
+async def test_stray_cancellation_is_a_failed_poll(lab: Lab) -> None:
+    """A CancelledError that nobody asked for does not end the loop of the source."""
+
+    class Stray(FakeSource):
+        async def poll(self, cursors: Mapping[str, bytes]) -> AsyncIterator[Page]:
+            self.asked.append(dict(cursors))
+            if len(self.asked) == 1:
+                raise asyncio.CancelledError
+            yield page([row(1)])
+
+    source = Stray(FINDER)
+    await _run_polls(lab.poller(source, lab.feed), source, 3)
+    assert 1.0 == lab.metric("polls_total", account="acme", source=FINDER, outcome="internal")
+    assert {lab.acme: 1} == dict(lab.store.heads())

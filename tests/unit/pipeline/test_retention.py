@@ -53,3 +53,26 @@ async def test_loop_sweeps_every_minute_and_survives_trouble(lab: Lab, monkeypat
     gaps = [(after - before).total_seconds() for before, after in zip(expire.asked, expire.asked[1:], strict=False)]
     assert [60.0, 60.0, 60.0] == gaps
     assert ["expiry_waits"] == [entry["event"] for entry in logs]
+
+
+async def test_a_clock_set_ahead_expires_nothing_before_it_has_held_for_a_day(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A jump of a hundred days is not believed, then it is when it stays; an hour's jump and jumps back always are."""
+    expire = _Scripted(*[False] * 6)
+    monkeypatch.setattr(lab.store, "expire", expire)
+    retention, start = Retention(lab.store, lab.clock), lab.clock.now()
+    with capture_logs() as logs:
+        lab.clock.jump(1800)
+        await retention.sweep()
+        lab.clock.jump(100 * 86400)
+        await retention.sweep()
+        lab.clock.advance(3600)
+        await retention.sweep()
+        lab.clock.advance(86400)
+        await retention.sweep()
+        lab.clock.jump(-100 * 86400)
+        await retention.sweep()
+    secs = [(asked - start).total_seconds() for asked in expire.asked]
+    assert [1800.0, 1800.0, 5400.0, 100 * 86400 + 91800.0, 91800.0] == secs
+    assert ["clock_jumped_ahead"] == [entry["event"] for entry in logs]
