@@ -21,7 +21,7 @@ from mcwatch.domain.lifecycle.queue import (
     read_visits,
 )
 from mcwatch.domain.page import Feed, FinderPage, Page, PageCounts, PageTransaction, QueuePage
-from mcwatch.domain.record import Record, Unreadable
+from mcwatch.domain.record import Unreadable
 from mcwatch.interfaces import Clock, Store
 from mcwatch.pipeline.cache import LineCache
 from mcwatch.telemetry.metrics import Metrics
@@ -110,13 +110,12 @@ def _queue_events(
     """Return (events, stays that ended, rows that were new)."""
     cursor = f"queue:{page.queue}"
     rule = QueueRule(feed_prefix, feed.account, page.queue, read_snapshot(transaction.cursor(cursor)), observed_at)
-    rows: dict[bytes, Record] = {}
-    for row in page.rows:
-        rows.setdefault(entry_key(feed_prefix, page.queue, row), row)
-    live = transaction.stays(page.queue, rows)
-    strangers = {key: row for key, row in rows.items() if key not in live}
+    # An entry may stand in a page more than once, in one state or in several: each is looked at.
+    rows = [(entry_key(feed_prefix, page.queue, row), row) for row in page.rows]
+    live = transaction.stays(page.queue, {key for key, _ in rows})
+    strangers = {key: row for key, row in rows if key not in live}
     visits = read_visits(transaction.chains({second_of(row, key) for key, row in strangers.items()}), strangers)
-    changes = rule.decide_rows(list(rows.items()), live, visits)
+    changes = rule.decide_rows(rows, live, visits)
     _apply(transaction, page.queue, changes)
     if page.present is None:
         return changes.events, (), len(changes.events)

@@ -9,9 +9,7 @@ import structlog
 
 from mcwatch.domain.backoff import probe_delay
 from mcwatch.domain.errors import (
-    AuthError,
     McwatchError,
-    MisconfiguredError,
     PermanentError,
     StoreCorrupt,
     StoreUnavailable,
@@ -115,8 +113,6 @@ def _asks_for_an_operator(error: McwatchError, *, pages: int) -> bool:
 
     A source of which a part was read keeps its pace: a queue is seen only while it is looked at.
     """
-    if isinstance(error, (AuthError, MisconfiguredError)):
-        return True
     return isinstance(error, PermanentError) and not pages
 
 

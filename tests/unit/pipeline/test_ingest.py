@@ -188,3 +188,13 @@ async def test_events_read_back_in_order(lab: Lab) -> None:
     assert 50 == len(events_in(rows))
     ids = [msgspec.json.decode(line)["message"]["id"] for line in (rows[0].lines or b"").splitlines()]
     assert [f"id-{number}" for number in range(50)] == ids
+
+
+async def test_two_states_of_one_entry_in_one_page_are_two_events(lab: Lab) -> None:
+    """A page that shows an entry in two states has both recorded, once however often it is shown."""
+    ingest = lab.ingest(await lab.store.feed("acme", QUEUE))
+    shown = [Record(id="q", info="waiting", created_at=AT), Record(id="q", info="scanning", created_at=AT)]
+    outcome = await ingest.commit(_queue_page([*shown, shown[0]]))
+    assert {"queue.entered": 1, "queue.changed": 1} == dict(outcome.kinds)
+    assert PageCounts(new=2, duplicate=1) == outcome.counts
+    assert {} == dict((await ingest.commit(_queue_page(shown))).kinds)
