@@ -3,20 +3,26 @@
 import asyncio
 import random
 import signal
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 
 import structlog
 
 from mcwatch import __version__
 from mcwatch.app.wiring import Application
 from mcwatch.domain.errors import StoreCorrupt
+from mcwatch.interfaces import Clock
+
+_RESTART_SECS = 1.0
 
 logger = structlog.get_logger(__name__)
 
+Tasks = Mapping[str, "asyncio.Task[None]"]
+"""Tasks by the name of the source or destination they drive."""
+
 
 class StopSignals:
-    """SIGTERM and SIGINT ask for an orderly end; the second one ends the draining."""
+    """SIGTERM and SIGINT ask for an orderly end; the second one, whichever of the two, ends the waiting for it."""
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
@@ -52,72 +58,102 @@ class Runner:
         """Run until ``signals.stop``; raises StoreCorrupt when the store cannot be trusted any more."""
         application = self._application
         parts = application.parts
+        belt = partial(endless, clock=application.clock)
         logger.info("started", version=__version__, sources=len(parts.pollers), destinations=len(parts.dispatchers))
         try:
             async with asyncio.TaskGroup() as group:
                 others = [
-                    group.create_task(_endless("backpressure", application.pressure.run())),
-                    group.create_task(_endless("retention", application.retention.run())),
+                    group.create_task(belt("backpressure", application.pressure.run)),
+                    group.create_task(belt("retention", application.retention.run)),
                 ]
-                delivering = [
-                    group.create_task(dispatcher.run(parts.account_names), name=f"deliver {name}")
+                delivering = {
+                    name: group.create_task(dispatcher.run(parts.account_names), name=f"deliver {name}")
                     for name, dispatcher in parts.dispatchers.items()
-                ]
-                polling = [
-                    group.create_task(_endless(name, poller.run(self._rng)), name=f"poll {name}")
+                }
+                polling = {
+                    name: group.create_task(belt(name, partial(poller.run, self._rng)), name=f"poll {name}")
                     for name, poller in parts.pollers.items()
-                ]
+                }
                 await self._until(signals.stop, delivering)
-                await self._wind_down(polling, delivering, signals)
-                _cancel(others)
-        except* StoreCorrupt as group_error:
-            error = group_error.exceptions[0]
+                await self._wind_down(polling, delivering, signals.hurry)
+                for task in others:
+                    task.cancel()
+        except* StoreCorrupt as errors:
+            error = next(_leaves(errors))
             logger.critical("store_corrupt", reason=str(error))
             raise error from None
         logger.info("stopped")
 
     @staticmethod
-    async def _until(stop: asyncio.Event, delivering: list["asyncio.Task[None]"]) -> None:
-        """Wait for the call to stop; a dispatcher that ends before it is a defect."""
+    async def _until(stop: asyncio.Event, delivering: Tasks) -> None:
+        """Wait for the call to stop; a dispatcher that ends before it is a defect, and named."""
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(stop.wait())
-            done, _ = await asyncio.wait([waiting, *delivering], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([waiting, *delivering.values()], return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
-        if not stop.is_set() and any(task in done and task.exception() is None for task in delivering):
-            raise RuntimeError("a destination's loop has ended by itself")
+        if stop.is_set():
+            return
+        for name, task in delivering.items():
+            # One that ended with an error ends the group by itself.
+            if task.done() and (task.cancelled() or task.exception() is None):
+                raise RuntimeError(f"the loop of the destination {name} has ended by itself")
 
-    async def _wind_down(
-        self,
-        polling: list["asyncio.Task[None]"],
-        delivering: list["asyncio.Task[None]"],
-        signals: StopSignals,
-    ) -> None:
-        """Stop polling, let the page in hand commit, deliver what is due until the time is over."""
-        _cancel(polling)
-        await asyncio.wait(polling)
+    async def _wind_down(self, polling: Tasks, delivering: Tasks, hurry: asyncio.Event) -> None:
+        """End in order, within the drain time and until told to hurry: a hung disk holds up nothing beyond that."""
+        for task in polling.values():
+            task.cancel()
+        async with asyncio.TaskGroup() as group:
+            ending = group.create_task(self._end_in_order(polling, delivering))
+            hurried = group.create_task(hurry.wait())
+            done, _ = await asyncio.wait(
+                [ending, hurried], timeout=self._drain_secs, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                logger.warning(
+                    "drain_timeout", secs=self._drain_secs, sources=_running(polling), destinations=_running(delivering)
+                )
+            ending.cancel()
+            hurried.cancel()
+        for task in delivering.values():
+            task.cancel()
+
+    async def _end_in_order(self, polling: Tasks, delivering: Tasks) -> None:
+        """Let polling stop and the page in hand commit, deliver what is due."""
+        await _all_ended(polling)
         await self._application.store.ping()
         for dispatcher in self._application.parts.dispatchers.values():
             dispatcher.drain()
-        async with asyncio.TaskGroup() as group:
-            hurry = group.create_task(signals.hurry.wait())
-            pending = {task for task in delivering if not task.done()}
-            try:
-                async with asyncio.timeout(self._drain_secs):
-                    while pending and not hurry.done():
-                        _, left = await asyncio.wait([hurry, *pending], return_when=asyncio.FIRST_COMPLETED)
-                        pending &= left
-            except TimeoutError:
-                logger.warning("drain_timeout", secs=self._drain_secs, destinations=len(pending))
-            hurry.cancel()
-        _cancel(pending)
+        await _all_ended(delivering)
 
 
-def _cancel(tasks: "list[asyncio.Task[None]] | set[asyncio.Task[None]]") -> None:
-    for task in tasks:
-        task.cancel()
+async def endless(name: str, loop: Callable[[], Awaitable[None]], *, clock: Clock) -> None:
+    """Run a loop that must never end, and start it again when a defect ends it; only StoreCorrupt passes."""
+    while True:
+        try:
+            await loop()
+            logger.error("loop_defect", loop=name, reason="it has ended by itself")
+        except StoreCorrupt:
+            raise
+        except Exception as defect:
+            if isinstance(defect, ExceptionGroup) and (corrupt := defect.subgroup(StoreCorrupt)):
+                raise corrupt from None
+            logger.exception("loop_defect", loop=name)
+        await clock.sleep(_RESTART_SECS)
 
 
-async def _endless(name: str, loop: Coroutine[Any, Any, None]) -> None:
-    """Run a loop that must never return."""
-    await loop
-    raise RuntimeError(f"the loop {name} has ended by itself")
+async def _all_ended(tasks: Tasks) -> None:
+    if tasks:  # asyncio.wait refuses to wait for nothing
+        await asyncio.wait(tasks.values())
+
+
+def _running(tasks: Tasks) -> int:
+    return sum(not task.done() for task in tasks.values())
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """Return the errors inside a group, however deep."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

@@ -12,6 +12,7 @@ import structlog
 from mcwatch import __version__
 from mcwatch.app.memory import settle_garbage_collector
 from mcwatch.app.report import Daemon, LiveAccount, build_report
+from mcwatch.domain.errors import ConfigError, FailureReason, PermanentError
 from mcwatch.domain.selection import Selection
 from mcwatch.domain.status import StatusReport
 from mcwatch.httpserver.control import ControlServer, reading_routes
@@ -52,22 +53,27 @@ def store_options(config: StoreConfig) -> StoreOptions:
 
 @dataclass
 class Parts:
-    """The running parts, in the order they are started and stopped."""
+    """What the daemon's loops drive; :class:`mcwatch.app.lifecycle.Runner` starts and stops them."""
 
     pollers: dict[str, Poller] = field(default_factory=dict)
+    """By ``account/source``."""
     dispatchers: dict[str, Dispatcher] = field(default_factory=dict)
+    """By the destination's name."""
     account_names: dict[int, str] = field(default_factory=dict)
+    """By the store's id of the account."""
 
 
 class Application:
-    """Everything a daemon is made of, opened in order; an async context manager.
+    """Everything a daemon is made of; an async context manager.
 
-    Entering raises ConfigError, StoreUnavailable or StoreCorrupt; after that no failure outside ends it.
+    Entering opens the store, then the accounts' clients, then the listeners; leaving closes them the other way round.
+    Sinks are opened by the loops of their destinations. Entering raises ConfigError, StoreUnavailable or StoreCorrupt;
+    later no failure of an account or a destination ends the daemon, only a store that cannot be trusted.
     """
 
     def __init__(self, settings: Settings, *, clock: Clock, rng: random.Random) -> None:
+        self.clock = clock
         self._settings = settings
-        self._clock = clock
         self._rng = rng
         self._stack = AsyncExitStack()
         self.metrics = Metrics(version=__version__)
@@ -105,8 +111,8 @@ class Application:
             [str(endpoint) for endpoint in Endpoint],
         )
         await self._stack.enter_async_context(self.store)
-        for account in settings.accounts:
-            await self._open_account(account)
+        for account, client in await self._open_clients():
+            await self._enrol_sources(account, client)
         await self._enrol_destinations()
         for destination in settings.destinations:
             self.parts.dispatchers[destination.name] = self._dispatcher(destination)
@@ -114,22 +120,35 @@ class Application:
         await self._open_servers()
         settle_garbage_collector()
 
-    async def _open_account(self, config: AccountConfig) -> None:
-        client = await self._stack.enter_async_context(
-            MimecastClient(config.name, config.api, clock=self._clock, metrics=self.metrics, rng=self._rng)
-        )
+    async def _open_clients(self) -> list[tuple[AccountConfig, MimecastClient]]:
+        """Open every account's client, or name every account whose files or secrets cannot be used."""
+        opened: list[tuple[AccountConfig, MimecastClient]] = []
+        problems: list[str] = []
+        for config in self._settings.accounts:
+            client = MimecastClient(config.name, config.api, clock=self.clock, metrics=self.metrics, rng=self._rng)
+            try:
+                opened.append((config, await self._stack.enter_async_context(client)))
+            except PermanentError as error:
+                # A client opens nothing but its TLS files and its proxy's URL.
+                option = "tls" if error.reason is FailureReason.TLS else "proxy"
+                problems.append(f"accounts.{config.name}.api.{option}: {error}; {error.remedy}")
+        if problems:
+            raise ConfigError(problems)
+        return opened
+
+    async def _enrol_sources(self, config: AccountConfig, client: MimecastClient) -> None:
         state = AccountHealth(config.name, len(config.sources), self.health)
         live = LiveAccount(config.name, client)
-        context = SourceContext(config.name, client, self._clock, self.metrics)
+        context = SourceContext(config.name, client, self.clock, self.metrics)
         for source_config in config.sources:
             source = source_config.build(context)
             feed = await self.store.feed(config.name, source.name)
             self.parts.account_names[feed.account_id] = config.name
             self.health.expect(Component.of_source(config.name, source.name))
-            watch = PollWatch(feed, state, self.pressure, clock=self._clock, metrics=self.metrics, health=self.health)
-            ingest = Ingest(feed, self.store, self._cache, clock=self._clock, metrics=self.metrics)
+            watch = PollWatch(feed, state, self.pressure, clock=self.clock, metrics=self.metrics, health=self.health)
+            ingest = Ingest(feed, self.store, self._cache, clock=self.clock, metrics=self.metrics)
             self.parts.pollers[f"{config.name}/{source.name}"] = Poller(
-                source, feed, self.store, ingest, watch, clock=self._clock
+                source, feed, self.store, ingest, watch, clock=self.clock
             )
             live.sources.append(source)
         self._accounts.append(live)
@@ -148,7 +167,7 @@ class Application:
         limits = BatchLimits(config.batch.max_events, config.batch.max_bytes, config.batch.linger)
         selection = Selection(tuple(config.select.accounts), tuple(config.select.kinds), tuple(config.select.routes))
         reader = BatchReader(config.name, self.store, self._cache, config.format.build(), selection, limits)
-        senses = Senses(self._clock, self.metrics, self.health, self._rng)
+        senses = Senses(self.clock, self.metrics, self.health, self._rng)
         return Dispatcher(config.name, config.sink.build(), self.store, reader, limits, senses)
 
     async def _open_servers(self) -> None:
@@ -158,7 +177,7 @@ class Application:
             status=self.report,
             snapshot=self.store.snapshot,
             probe=self.store.ping,
-            now=self._clock.now,
+            now=self.clock.now,
         )
         server = await self._stack.enter_async_context(HttpServer(self._settings.http.listen, views))
         self.url = server.url
@@ -168,7 +187,7 @@ class Application:
     async def report(self) -> StatusReport:
         """Say how everything is."""
         daemon = Daemon(
-            at=self._clock.now(),
+            at=self.clock.now(),
             started_at=self._started_at,
             health=self.health,
             accounts=self._accounts,

@@ -6,8 +6,7 @@
     │   └── ThrottledError     ... not before ``retry_after_secs``
     ├── PermanentError         the same input always fails: dead letter
     │   ├── AuthError          stop this component, keep its data, ask the operator
-    │   ├── MisconfiguredError the other side says that the request can never be meant for it: same consequence
-    │   └── DecodeError        quarantine this record, go on with the next
+    │   └── MisconfiguredError the other side says that the request can never be meant for it: same consequence
     ├── StoreUnavailable       the store is full, busy or away: pause and retry
     └── StoreCorrupt           the store cannot be trusted any more: stop the process
 
@@ -99,12 +98,6 @@ class MisconfiguredError(PermanentError):
     """The other side cannot be what the configuration says it is (404, redirect, wrong method, wrong TLS name)."""
 
     default_reason = FailureReason.MISCONFIGURED
-
-
-class DecodeError(PermanentError):
-    """These bytes are not what they should be."""
-
-    default_reason = FailureReason.UNDECODABLE
 
 
 class StoreUnavailable(McwatchError):  # noqa: N818 - the name is the contract's (style guide, part 4.5)

@@ -35,9 +35,10 @@ class ClientOptions:
         tls: whom to trust, and the client certificate.
         proxy: URL of an HTTP proxy, with user and password where it wants them; environment variables are ignored.
         max_body_bytes: largest answer accepted, counted after decompression.
+        cut_body: keep the beginning of a larger answer, or of one that breaks off, instead of failing: for receivers,
+            whose status says whether they took the request, whatever becomes of their words.
         max_connections: connections open at a time.
         unix_socket: path of a Unix socket to use whatever host the URL names.
-        cookies: keep and send back cookies, as sticky load balancers need it.
     """
 
     timeout_secs: float = 30.0
@@ -45,14 +46,14 @@ class ClientOptions:
     tls: TlsOptions = field(default_factory=TlsOptions)
     proxy: str | None = field(default=None, repr=False)
     max_body_bytes: int = 64 * _MIB
+    cut_body: bool = False
     max_connections: int = 8
     unix_socket: Path | None = None
-    cookies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete answer; ``headers`` ignores case."""
+    """An answer, complete unless ``ClientOptions.cut_body`` allows less; ``headers`` ignores case."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -77,7 +78,7 @@ class HttpClient:
         self._tls = shared_context(options.tls)
         self._session = aiohttp.ClientSession(
             connector=self._connector(),
-            cookie_jar=aiohttp.CookieJar(unsafe=True) if options.cookies else aiohttp.DummyCookieJar(),
+            cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=options.timeout_secs, sock_connect=options.connect_timeout_secs),
             headers={"User-Agent": f"mcwatch/{__version__}"},
             trust_env=False,
@@ -95,7 +96,7 @@ class HttpClient:
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Response:
-        """Send one request and read the whole answer, whatever its status.
+        """Send one request and read the answer, whatever its status.
 
         Raises TransientError (TIMEOUT, CONNECTION; BAD_RESPONSE, TOO_LARGE when the answer cannot be read),
         MisconfiguredError (the URL; TLS when the other side is not whom it should be) and AuthError (the proxy's).
@@ -115,7 +116,8 @@ class HttpClient:
                 proxy=self._proxy,
                 ssl=self._tls or True,
             ) as response:
-                return Response(response.status, response.headers, await self._read(response, where))
+                read = self._read_beginning(response) if self._options.cut_body else self._read(response, where)
+                return Response(response.status, response.headers, await read)
 
     def _connector(self) -> aiohttp.BaseConnector:
         limit = self._options.max_connections
@@ -145,6 +147,20 @@ class HttpClient:
                 remedy="ask for smaller pages, or raise the limit for answers",
             )
         return b"".join(chunks)
+
+    async def _read_beginning(self, response: aiohttp.ClientResponse) -> bytes:
+        """Collect up to the limit of what can be read."""
+        limit = self._options.max_body_bytes
+        body = bytearray()
+        try:
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > limit:
+                    response.close()
+                    break
+        except (aiohttp.ClientError, OSError, ValueError):
+            response.close()
+        return bytes(body[:limit])
 
 
 def _target_url(text: str) -> URL:

@@ -13,13 +13,15 @@ from aiohttp.http_exceptions import ContentEncodingError, DecompressSizeError
 from yarl import URL
 
 from mcwatch.domain.errors import AuthError, FailureReason, McwatchError, MisconfiguredError, TransientError
+from mcwatch.tls import TlsRemedies, tls_failure
 
-_TLS_REMEDY = (
-    "check host name and port; set tls.ca_file to the authority that signed the certificate, "
-    "or tls.verify: false to accept any"
+_TLS_REMEDIES = TlsRemedies(
+    trust="check host name and port; set tls.ca_file to the authority that signed the certificate, "
+    "or tls.verify: false to accept any",
+    identity="check tls.cert_file and tls.key_file: the other side wants a client certificate it trusts",
+    plain="check the port, or write the URL with http://",
 )
 _REACH_REMEDY = "check the address, that the other side runs, and any firewall or proxy in between; it is tried again"
-_CLIENT_CERT_REMEDY = "check tls.cert_file and tls.key_file: the other side wants a client certificate it trusts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def translated(where: Where) -> Iterator[None]:
 def _translate(error: BaseException, where: Where) -> McwatchError:
     tls = _tls_error(error)
     if tls is not None:
-        return _from_tls(tls, where)
+        return tls_failure(tls, str(where), _TLS_REMEDIES)
     for kinds, build in _TABLE:
         if isinstance(error, kinds):
             return build(error, where)
@@ -69,24 +71,6 @@ def _tls_error(error: BaseException) -> ssl.SSLError | None:
             return seen
         seen = seen.__cause__ or seen.__context__
     return None
-
-
-def _from_tls(error: ssl.SSLError, where: Where) -> McwatchError:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        why = error.verify_message.rstrip(".") or "it is not valid"
-        return _tls_failure(f"the certificate of {where} is not accepted: {why}", _TLS_REMEDY)
-    name = error.reason or ""
-    if "ALERT" in name and ("CERTIFICATE" in name or "UNKNOWN_CA" in name or "HANDSHAKE_FAILURE" in name):
-        return _tls_failure(f"{where} refuses our client certificate or TLS settings ({name})", _CLIENT_CERT_REMEDY)
-    if name == "WRONG_VERSION_NUMBER" or "HTTP_REQUEST" in name:
-        return _tls_failure(f"{where} does not speak TLS", "check the port, or write the URL with http://")
-    if "PROTOCOL" in name:
-        return _tls_failure(f"no TLS connection to {where} is possible ({name})", _TLS_REMEDY)
-    return TransientError(f"the TLS connection to {where} broke", reason=FailureReason.CONNECTION)
-
-
-def _tls_failure(message: str, remedy: str) -> McwatchError:
-    return MisconfiguredError(message, reason=FailureReason.TLS, remedy=remedy)
 
 
 def _out_of_reach(message: str, reason: FailureReason = FailureReason.CONNECTION) -> McwatchError:

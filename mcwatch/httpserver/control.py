@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,12 +20,12 @@ from aiohttp import web
 from mcwatch.domain.errors import ConfigError, PermanentError
 from mcwatch.domain.outbox import DeadLetter
 from mcwatch.domain.status import StatusReport
-from mcwatch.httpserver.answers import application, json_answer
+from mcwatch.httpserver.answers import json_answer
+from mcwatch.httpserver.serving import serving
 from mcwatch.httpserver.socket_path import control_socket_path, short_path
 
 _log = structlog.get_logger(__name__)
 
-_STOP_SECS = 2.0
 _ANSWERS_SECS = 1.0
 _MAX_LETTERS = 10_000
 _MAX_DIGITS = 12
@@ -80,24 +81,20 @@ class ControlServer:
     def __init__(self, store_file: Path, routes: Sequence[ControlRoute]) -> None:
         self.path = control_socket_path(store_file)
         self._routes = routes
-        self._runner: web.AppRunner | None = None
+        self._stack = AsyncExitStack()
         self._made: tuple[int, int] | None = None
 
     async def __aenter__(self) -> Self:
         listening = self._bind()
         routes = [web.route(route.method, route.path, _handler(route)) for route in self._routes]
-        self._runner = web.AppRunner(application(routes), access_log=None, shutdown_timeout=_STOP_SECS)
-        await self._runner.setup()
-        await web.SockSite(self._runner, listening).start()
+        await self._stack.enter_async_context(serving(routes, listening))
         _log.debug("control_socket_open", path=str(self.path))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._runner:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._stack.aclose()
         # Another daemon may have taken the name meanwhile: only our own socket is removed.
         if self._made and _identity(self.path) == self._made:
             self.path.unlink(missing_ok=True)

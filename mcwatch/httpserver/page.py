@@ -102,7 +102,7 @@ def _account(account: AccountStatus, now: datetime) -> Html:
     table = tag(
         "div",
         tag("table", tag("thead", head), tag("tbody", *rows)),
-        class_="scroll",
+        class_="scroll sources",
         tabindex="0",
         role="region",
         aria_label=f"Sources of {account.name}",

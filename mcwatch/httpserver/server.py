@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +16,10 @@ from mcwatch.domain.errors import McwatchError
 from mcwatch.domain.outbox import StoreSnapshot
 from mcwatch.domain.status import StatusReport
 from mcwatch.httpserver import page
-from mcwatch.httpserver.answers import application, json_answer
+from mcwatch.httpserver.answers import json_answer
 from mcwatch.httpserver.listen import open_socket
 from mcwatch.httpserver.readiness import readiness
+from mcwatch.httpserver.serving import serving
 from mcwatch.telemetry.exposition import render
 from mcwatch.telemetry.health import Health
 from mcwatch.telemetry.metrics import Metrics
@@ -25,7 +27,6 @@ from mcwatch.telemetry.metrics import Metrics
 _log = structlog.get_logger(__name__)
 
 _STATIC = Path(__file__).with_name("static")
-_STOP_SECS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class HttpServer:
     def __init__(self, listen: str, views: Views) -> None:
         self._listen = listen
         self._views = views
-        self._runner: web.AppRunner | None = None
+        self._stack = AsyncExitStack()
         self._address: tuple[str, int] = ("", 0)
         # A scrape of a thousand accounts costs a second of CPU: one at a time.
         self._scraping = asyncio.Lock()
@@ -81,20 +82,14 @@ class HttpServer:
         name = listening.getsockname()
         self._address = (name[0], name[1])
         # Whoever hangs up (a scrape that timed out, a closed page) needs no answer made.
-        self._runner = web.AppRunner(
-            application(self._routes()), access_log=None, handler_cancellation=True, shutdown_timeout=_STOP_SECS
-        )
-        await self._runner.setup()
-        await web.SockSite(self._runner, listening).start()
+        await self._stack.enter_async_context(serving(self._routes(), listening, cancels=True))
         _log.info("http_listening", url=self.url)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._runner:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._stack.aclose()
 
     def _routes(self) -> list[web.AbstractRouteDef]:
         return [

@@ -26,7 +26,8 @@ from mcwatch.tls import TlsOptions
 _THREAD_FROM_BYTES = 64 * 1024
 """Below this a batch is packed sooner than a thread is asked (about 0.5 ms)."""
 _GZIP_LEVEL = 1  # JSON shrinks to a tenth at any level; higher ones cost several times the CPU
-_MAX_ANSWER_BYTES = 2**20
+_ANSWER_BYTES = 64 * 1024
+"""How much of an answer is read, so that its connection can be used again; the status alone decides."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a header name, RFC 9110 section 5.6.2
 _OURS = frozenset({"content-length", "content-encoding", "transfer-encoding", "connection", "idempotency-key"})
 
@@ -164,7 +165,8 @@ class HttpSink:
                     connect_timeout_secs=min(self._timeout_secs, 10.0),
                     tls=self._tls,
                     proxy=self._proxy.reveal() if self._proxy else None,
-                    max_body_bytes=_MAX_ANSWER_BYTES,
+                    max_body_bytes=_ANSWER_BYTES,
+                    cut_body=True,
                 )
             )
             self._client = await client.__aenter__()

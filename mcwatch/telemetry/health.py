@@ -88,10 +88,6 @@ class Health:
         """Follow a component from before its first attempt."""
         self._conditions.setdefault(component, Condition(component, None, self._now()))
 
-    def forget(self, component: Component) -> None:
-        """Stop following a component that is gone from the configuration."""
-        self._conditions.pop(component, None)
-
     def up(self, component: Component, *, quiet: bool = False) -> None:
         """Report success; logs a recovery with how long the component was down, unless ``quiet``."""
         before = self._conditions.get(component)
@@ -147,11 +143,6 @@ class Health:
     def is_up(self, component: Component) -> bool:
         """Tell whether the last attempt was a success."""
         return self.condition(component).up is True
-
-    @property
-    def all_accounts_tried(self) -> bool:
-        """Whether every expected account has been tried, well or ill."""
-        return all(account.up is not None for account in self.conditions(ComponentKind.ACCOUNT))
 
     @property
     def healthy(self) -> bool:

@@ -19,6 +19,8 @@ from mcwatch.sinks.file.journal import Journal, LockedError
 
 _TIMEOUT_SECS = 60.0
 """A disk that needs longer for a batch is stuck (network file systems do that)."""
+_CLOSE_SECS = 2.0
+"""A stuck disk must not keep the process from ending: closing waits for a write under way no longer than this."""
 
 _REMEDIES = {
     errno.ENOSPC: "free space on the disk; delivery goes on by itself",
@@ -53,13 +55,7 @@ class FileSink:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            async with asyncio.timeout(self._timeout_secs):
-                await self._thread.run(self._journal.close)
-        except TimeoutError:  # a stuck disk must not keep the process from ending
-            pass
-        finally:
-            self._thread.close()
+        await self._thread.finish(self._journal.close, _CLOSE_SECS)
 
     async def deliver(self, batch: Batch) -> Verdicts:
         """Append the batch and sync it."""

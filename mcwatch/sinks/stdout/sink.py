@@ -18,6 +18,8 @@ from mcwatch.sinks.stdout.writer import LineWriter
 _STDOUT = 1
 _STALL_SECS = 30.0
 """A reader that takes nothing for so long counts as stuck, as with the sinks that have a network in between."""
+_CLOSE_SECS = 1.0
+"""A write that goes on when the daemon ends may take so long to come to the end of a line."""
 
 Readable = Literal["never", "auto", "always"]
 
@@ -41,7 +43,7 @@ class StdoutSink:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.close()
+        await self._thread.finish(lambda: None, _CLOSE_SECS)
 
     async def deliver(self, batch: Batch) -> Verdicts:
         """Write the batch; raises TransientError when nobody reads."""

@@ -72,19 +72,18 @@ async def test_redirects_are_not_followed() -> None:
     assert (307, ["/start"]) == (response.status, paths)
 
 
-@pytest.mark.parametrize(("wanted", "sent_back"), [(False, ""), (True, "sticky=a")])
-async def test_cookies_only_when_asked_for(wanted: bool, sent_back: str) -> None:
-    """A cookie of the server comes back only with ``cookies=True``."""
+async def test_cookies_are_not_kept() -> None:
+    """A cookie of the server does not come back."""
     seen: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
         seen.append(request.headers.get("Cookie", ""))
         return web.Response(headers={"Set-Cookie": "sticky=a"})
 
-    async with http_server(answer) as port, HttpClient(ClientOptions(cookies=wanted)) as client:
+    async with http_server(answer) as port, HttpClient(ClientOptions()) as client:
         for _ in range(2):
             await client.request("GET", f"http://127.0.0.1:{port}/")
-    assert ["", sent_back] == seen
+    assert ["", ""] == seen
 
 
 async def test_unix_socket(tmp_path: Path) -> None:
@@ -200,6 +199,31 @@ async def test_too_large_answer_is_refused(chunked: bool) -> None:
             await client.request("GET", f"http://127.0.0.1:{port}/")
         assert 10 == len((await client.request("GET", f"http://127.0.0.1:{port}/small")).body)
     assert FailureReason.TOO_LARGE == caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ((b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n", b"x" * 300_000), b"x" * 100),
+        ((b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf",), b"half"),
+        ((b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",), b""),
+    ],
+)
+async def test_a_cut_body_leaves_the_status(parts: tuple[bytes, ...], expected: bytes) -> None:
+    """With ``cut_body`` an answer too long, cut off or garbled has its status and what of it could be read."""
+    async with raw_server(*parts) as port:
+        response = await fetch(f"http://127.0.0.1:{port}/", ClientOptions(max_body_bytes=100, cut_body=True))
+    assert (200, expected) == (response.status, response.body)
+
+
+async def test_a_body_that_never_ends_leaves_the_status() -> None:
+    """With ``cut_body`` a receiver that answers and then stalls is waited for no longer than the time-out."""
+    async with raw_server(b"HTTP/1.1 204 OK\r\n\r\n", mute=True) as port:
+        assert 204 == (await fetch(f"http://127.0.0.1:{port}/", ClientOptions(cut_body=True))).status
+    async with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nwell", mute=True) as port:
+        options = ClientOptions(timeout_secs=0.2, cut_body=True)
+        response = await fetch(f"http://127.0.0.1:{port}/", options)
+    assert (200, b"well") == (response.status, response.body)
 
 
 async def test_compressed_bomb_costs_bounded_memory() -> None:

@@ -1,6 +1,8 @@
 """What sinks share."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -36,3 +38,61 @@ async def test_calls_do_not_overlap_even_after_a_cancellation() -> None:
     await second
     thread.close()
     assert order == [1, 2]
+
+
+async def test_a_failure_reaches_whoever_waits() -> None:
+    """What the call raises is raised where it was asked for, and the next call runs."""
+    thread = BlockingThread("test")
+
+    def fail() -> None:
+        raise OSError("no such disk")
+
+    with pytest.raises(OSError, match="no such disk"):
+        await thread.run(fail)
+    assert 1 == await thread.run(lambda: 1)
+    thread.close()
+
+
+async def test_nothing_runs_after_the_end() -> None:
+    """A call after the end is an error, not one that waits for ever."""
+    thread = BlockingThread("test")
+    await thread.finish(lambda: None, 1.0)
+    with pytest.raises(RuntimeError, match="after its end"):
+        await thread.run(lambda: None)
+
+
+async def test_finishing_does_not_wait_for_what_is_stuck() -> None:
+    """The last call is waited for no longer than the time given."""
+    thread, release, done = BlockingThread("test"), threading.Event(), list[int]()
+    stuck = asyncio.create_task(thread.run(lambda: release.wait(5)))
+    await asyncio.sleep(0)
+    await thread.finish(lambda: done.append(1), 0.01)
+    assert done == []
+    release.set()
+    await stuck
+
+
+_STUCK = """
+import asyncio, threading
+from mcwatch.sinks.base import BlockingThread
+
+async def main():
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    def hang():
+        loop.call_soon_threadsafe(begun.set)
+        threading.Event().wait()
+    thread = BlockingThread("stuck")
+    stuck = asyncio.create_task(thread.run(hang))
+    await begun.wait()
+    stuck.cancel()
+    await thread.finish(lambda: None, 0.01)
+
+asyncio.run(main())
+"""
+
+
+def test_a_stuck_call_does_not_keep_the_process_from_ending() -> None:
+    """The interpreter ends although a call hangs for ever, as in a disk that does not answer."""
+    ended = subprocess.run([sys.executable, "-c", _STUCK], timeout=20, check=False, capture_output=True)
+    assert (0, b"") == (ended.returncode, ended.stderr)

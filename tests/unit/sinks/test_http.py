@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pydantic import ValidationError
 
-from mcwatch.domain.delivery import Batch
+from mcwatch.domain.delivery import ALL_ACCEPTED, Batch
 from mcwatch.domain.errors import (
     AuthError,
     FailureReason,
@@ -32,12 +32,13 @@ class _Hook:
     def __init__(self) -> None:
         self.status = 200
         self.answer_headers: dict[str, str] = {}
+        self.answer = b""
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.url = ""
 
     async def take(self, request: web.Request) -> web.Response:
         self.requests.append((request.method, dict(request.headers), await request.read()))
-        return web.Response(status=self.status, headers=self.answer_headers)
+        return web.Response(status=self.status, headers=self.answer_headers, body=self.answer)
 
     def config(self, **options: Any) -> HttpSinkConfig:  # noqa: ANN401 - as written in YAML
         return HttpSinkConfig.model_validate({"type": "http", "url": self.url, "timeout": "1s"} | options)
@@ -112,6 +113,24 @@ async def test_an_answer_that_is_no_success_accepts_nothing(
             await sink.deliver(numbered(2))
     assert failure.type is kind
     assert failure.value.reason is reason
+
+
+async def test_a_long_answer_does_not_undo_its_status(hook: _Hook) -> None:
+    """A receiver that says yes at length has accepted: the batch would else be sent again without end."""
+    hook.answer = b"y" * 2 * 2**20
+    async with hook.config().build() as sink:
+        assert ALL_ACCEPTED == await sink.deliver(numbered(2))
+        assert ALL_ACCEPTED == await sink.deliver(numbered(2))
+
+
+async def test_of_a_long_refusal_an_excerpt_is_kept(hook: _Hook) -> None:
+    """A receiver that says no at length has refused, and the dead letter gets the beginning of its words."""
+    hook.status, hook.answer = 400, b"n" * 2 * 2**20
+    async with hook.config().build() as sink:
+        with pytest.raises(PermanentError) as failure:
+            await sink.deliver(numbered(2))
+    assert failure.value.reason is FailureReason.REFUSED
+    assert failure.value.detail == "n" * 512
 
 
 async def test_redirects_are_not_followed(hook: _Hook) -> None:

@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from mcwatch.domain.errors import AuthError
-from mcwatch.telemetry.health import STORE, Component, ComponentKind, Health
+from mcwatch.telemetry.health import STORE, Component, Health
 from mcwatch.telemetry.metrics import Metrics
 from tests.fakes.clock import FakeClock
 
@@ -120,25 +120,6 @@ def test_an_error_brings_its_remedy(health: Health) -> None:
     health.failed(STORE, AuthError("no access", remedy="chmod"))
 
     assert (health.condition(STORE).reason, health.condition(STORE).remedy) == ("no access", "chmod")
-
-
-def test_knows_whether_all_accounts_were_tried(health: Health) -> None:
-    """A failed attempt counts as one; sources and destinations do not matter."""
-    health.expect(ACME)
-    health.expect(SPLUNK)
-    before = health.all_accounts_tried
-    health.down(ACME, "refused")
-
-    assert (before, health.all_accounts_tried) == (False, True)
-
-
-def test_a_component_gone_from_the_configuration_is_forgotten(health: Health) -> None:
-    """It is neither listed nor counted as ill."""
-    health.down(SPLUNK, "gone")
-    health.forget(SPLUNK)
-
-    assert health.healthy
-    assert list(health.conditions(ComponentKind.DESTINATION)) == []
 
 
 def test_what_is_not_tried_is_neither_up_nor_ill(health: Health) -> None:
