@@ -71,7 +71,9 @@ class Runner:
                     for name, dispatcher in parts.dispatchers.items()
                 }
                 polling = {
-                    name: group.create_task(belt(name, partial(poller.run, self._rng)), name=f"poll {name}")
+                    name: group.create_task(
+                        belt(name, partial(poller.run, self._rng, len(parts.pollers))), name=f"poll {name}"
+                    )
                     for name, poller in parts.pollers.items()
                 }
                 await self._until(signals.stop, delivering)

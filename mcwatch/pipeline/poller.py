@@ -48,9 +48,9 @@ class Poller:
         self._watch = watch
         self._clock = clock
 
-    async def run(self, draw: random.Random) -> None:
-        """Poll at the source's interval; a source that is down is tried more slowly."""
-        due = first_due(self._clock.monotonic(), self._source.interval_secs, draw.random())
+    async def run(self, draw: random.Random, pollers: int = 1) -> None:
+        """Poll at the source's interval; a source that is down is tried more slowly. So many ``pollers`` start now."""
+        due = first_due(self._clock.monotonic(), self._source.interval_secs, draw.random(), pollers=pollers)
         while True:
             await self._clock.sleep(max(0.0, due - self._clock.monotonic()))
             pause = await self.poll_once()

@@ -140,10 +140,6 @@ class Health:
         """Return the states of all components, or those of one kind, in the order they were first named."""
         return iter([one for one in self._conditions.values() if kind is None or one.component.kind is kind])
 
-    def is_up(self, component: Component) -> bool:
-        """Tell whether the last attempt was a success."""
-        return self.condition(component).up is True
-
     @property
     def healthy(self) -> bool:
         """Whether nothing is down."""

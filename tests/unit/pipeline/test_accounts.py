@@ -19,6 +19,6 @@ async def test_account_is_down_when_every_source_is(lab: Lab) -> None:
     assert lab.health.condition(_ACME).up is False
     assert "ask the administrator" == lab.health.condition(_ACME).remedy
     account.succeeded("message_finder")
-    assert lab.health.is_up(_ACME)
+    assert lab.health.condition(_ACME).up
     account.failed("processing_queue", AuthError("no"))
-    assert lab.health.is_up(_ACME)
+    assert lab.health.condition(_ACME).up

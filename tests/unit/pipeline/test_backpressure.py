@@ -59,7 +59,7 @@ async def test_full_disk_rests_everything(lab: Lab, monkeypatch: pytest.MonkeyPa
     await pressure.refresh()
     assert [] == pressure.paused
     assert 0.0 == lab.metric("polling_paused", reason="store")
-    assert lab.health.is_up(STORE)
+    assert lab.health.condition(STORE).up
 
 
 async def test_loop_outlives_a_store_that_does_not_answer(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,8 +65,8 @@ async def test_poll_commits_pages_and_counts(lab: Lab) -> None:
     assert (2, 4, 3, 1, 0, 3) == tuple(
         line[name] for name in ("pages", "received", "new", "duplicate", "undecodable", "events")
     )
-    assert lab.health.is_up(Component.of_source("acme", FINDER))
-    assert lab.health.is_up(Component.of_account("acme"))
+    assert lab.health.condition(Component.of_source("acme", FINDER)).up
+    assert lab.health.condition(Component.of_account("acme")).up
     assert 1.0 == lab.metric("polls_total", account="acme", source=FINDER, outcome="ok")
     assert 3.0 == lab.metric("events_total", account="acme", kind="message.seen")
     stamp = lab.metric("poll_last_success_timestamp_seconds", account="acme", source=FINDER)
@@ -119,7 +119,7 @@ async def test_passing_failure_keeps_the_interval(lab: Lab, error: Exception, ou
     assert lab.health.condition(Component.of_source("acme", FINDER)).up is False
     assert lab.health.condition(Component.of_account("acme")).up is False
     await poller.poll_once()
-    assert lab.health.is_up(Component.of_source("acme", FINDER))
+    assert lab.health.condition(Component.of_source("acme", FINDER)).up
 
 
 async def test_store_trouble_is_not_the_sources_fault(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ async def test_store_trouble_is_not_the_sources_fault(lab: Lab, monkeypatch: pyt
     assert 1 == source.closed, "the source is told that nobody reads on"
     await poller.poll_once()
     assert {lab.acme: 1} == dict(lab.store.heads())
-    assert lab.health.is_up(STORE)
+    assert lab.health.condition(STORE).up
 
 
 async def test_untrustworthy_store_ends_the_loop(lab: Lab) -> None:

@@ -127,4 +127,4 @@ def test_what_is_not_tried_is_neither_up_nor_ill(health: Health) -> None:
     health.expect(ACME)
 
     assert health.healthy
-    assert not health.is_up(ACME)
+    assert not health.condition(ACME).up
