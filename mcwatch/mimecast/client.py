@@ -1,7 +1,7 @@
 """One account's API behind one call: quota, credentials, retries, envelope and errors."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -107,9 +107,19 @@ class MimecastClient:
         :class:`HttpClient`.
         """
         body = _request_body(item, page_size, page_token)
+        return await self._with_patience(endpoint, partial(self._attempt, endpoint, body, decoder, priority))
+
+    async def prepare(self) -> None:
+        """Get what every request needs beforehand: with API 2.0 a token, whose answer also tells the API's time.
+
+        Raises as :meth:`call` does.
+        """
+        await self._with_patience(Endpoint.TOKEN, self._auth.prepare)
+
+    async def _with_patience(self, endpoint: Endpoint, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             return await with_retries(
-                partial(self._attempt, endpoint, body, decoder, priority),
+                attempt,
                 RETRIES,
                 clock=self._clock,
                 rng=self._rng,

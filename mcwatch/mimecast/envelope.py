@@ -2,24 +2,22 @@
 
 Three tiers. One typed decode of the whole body; where that does not fit, the parts apart, with the items left as raw
 bytes for row-wise decoding; where msgspec cannot parse the text at all (lone surrogates, invalid UTF-8, control
-characters in strings), the standard library's parser on text with replacements. What no tier can read is a broken
+characters in strings), :mod:`mcwatch.domain.tolerant_json`. What no tier can read is a broken
 answer and is reported by its looks, never quoted.
 """
 
-import json
-import math
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
+from mcwatch.domain import tolerant_json
 from mcwatch.domain.errors import FailureReason, TransientError
 from mcwatch.mimecast.errors import Failure, error_for, failures_in
 
 T = TypeVar("T")
 
-_LONG_DIGITS = 40
 _NULL = Raw(b"null")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
@@ -118,7 +116,7 @@ class AnswerDecoder(Generic[T]):
         envelope = _loads(body, what)
         meta, data = envelope.get("meta"), envelope.get("data")
         _check(meta, envelope.get("fail"), has_data=data is not None, what=what)
-        return self._answer(_as_list(_dumps(data), what), meta)
+        return self._answer(_as_list(tolerant_json.write(data), what), meta)
 
     def _answer(self, listed: bytes, meta: object) -> Answer[T]:
         try:
@@ -137,7 +135,7 @@ class AnswerDecoder(Generic[T]):
 def failures_of(body: bytes) -> list[Failure]:
     """Return what a failed answer says in ``fail`` or, from the token endpoint, in ``error``."""
     try:
-        document = json.loads(body.decode("utf-8", "replace"))
+        document = tolerant_json.read(body)
     except (ValueError, RecursionError):
         return []
     if not isinstance(document, dict):
@@ -194,32 +192,13 @@ def _count(value: object) -> int | None:
 
 
 def _loads(body: bytes, what: str) -> dict[str, Any]:
-    text = body.decode("utf-8-sig", "replace")
     try:
-        document = json.loads(
-            text, strict=False, parse_constant=lambda _: None, parse_float=_float_or_text, parse_int=_int_or_text
-        )
+        document = tolerant_json.read(body)
     except ValueError as error:
         raise _broken(what, looks_like(body)) from error
     if not isinstance(document, dict):
         raise _broken(what, "JSON without the envelope of the API")
     return document
-
-
-def _float_or_text(digits: str) -> float | str:
-    """Keep a number that no float can hold as it is written; JSON has no infinity to write it back with."""
-    return number if math.isfinite(number := float(digits)) else digits
-
-
-def _int_or_text(digits: str) -> int | str:
-    """Keep a number longer than Python reads (4,300 digits) as it is written."""
-    return int(digits) if len(digits) < _LONG_DIGITS else digits
-
-
-def _dumps(value: object) -> bytes:
-    """Write a value back, with U+FFFD for halves of surrogate pairs."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
 def _broken(what: str, looks: str) -> TransientError:

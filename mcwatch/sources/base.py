@@ -1,7 +1,7 @@
 """What the sources share: what they are built with, and how an answer becomes rows."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
@@ -9,33 +9,40 @@ from typing import Annotated, Generic, TypeVar
 import msgspec
 from pydantic import Field
 
-from mcwatch.domain.errors import FailureReason, TransientError
+from mcwatch.domain.errors import AuthError, FailureReason, McwatchError, StoreUnavailable, TransientError
 from mcwatch.domain.record import Record, Unreadable
+from mcwatch.domain.window import looks_cut
 from mcwatch.interfaces import Clock
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.mimecast.envelope import Answer, AnswerDecoder
+from mcwatch.mimecast.errors import PageTokenInvalid
 from mcwatch.option_types import Config, Duration
 from mcwatch.sources.lenient import read_row
 from mcwatch.telemetry.metrics import Metrics
 
+K = TypeVar("K", bound=Hashable)
+P = TypeVar("P")
+T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 I = TypeVar("I", bound=msgspec.Struct)  # noqa: E741 - an item of an answer
 
 RowId = Annotated[str, msgspec.Meta(min_length=1)]
 """A Mimecast id as every documented row has one."""
 
-MOST_PAGES = 10_000
+MOST_PAGES = 1_000
 """A server that goes on naming next pages for longer than this is not telling the truth."""
 
+_OF_THE_API = frozenset(
+    {FailureReason.CONNECTION, FailureReason.TIMEOUT, FailureReason.THROTTLED, FailureReason.SERVER}
+)
 
-def endless_paging(endpoint: Endpoint) -> TransientError:
-    """Return the error for an answer that never ends."""
-    return TransientError(
-        f"{endpoint}: more than {MOST_PAGES} pages for one answer",
-        reason=FailureReason.BAD_RESPONSE,
-        remedy="the poll is tried again; if this stays, narrow the searches",
-    )
+
+def ends_poll(error: McwatchError) -> bool:
+    """Tell whether a failure speaks of the API or the account, so that the poll's other requests would meet it too."""
+    if isinstance(error, TransientError):
+        return error.reason in _OF_THE_API
+    return isinstance(error, (AuthError, StoreUnavailable))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +125,115 @@ class RowReader(Generic[I, R]):
             raise TransientError(
                 f"the answer's {self._key} is not a list of rows", reason=FailureReason.BAD_RESPONSE
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet(Generic[K]):
+    """One page of a list: ``first`` of its pass, ``last``, and ``complete`` when last of a pass that showed all."""
+
+    rows: list[Record]
+    keys: list[K]
+    unreadable: list[Unreadable]
+    first: bool
+    last: bool
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[I, R]):
+    """A list that the API shows in pages of up to ``page_size`` rows.
+
+    ``trusts_total`` tells whether a list that has shown as many rows as the server counts is complete for certain;
+    otherwise its last page must not look cut either.
+    """
+
+    endpoint: Endpoint
+    reader: RowReader[I, R]
+    page_size: int
+    trusts_total: bool
+
+    async def pages(
+        self, client: MimecastClient, item: Mapping[str, object], key: Callable[[Record], K]
+    ) -> AsyncIterator[Sheet[K]]:
+        """Yield the list page by page; ``key`` tells rows apart, for pages of a living list repeat some.
+
+        A page token that the server knows no more starts one more pass from the beginning. Raises TransientError
+        (BAD_RESPONSE) when that happens again, or when the pages never end.
+        """
+        try:
+            async for sheet in self._pass(client, item, key):
+                yield sheet
+        except PageTokenInvalid:
+            try:
+                async for sheet in self._pass(client, item, key):
+                    yield sheet
+            except PageTokenInvalid as error:
+                raise self._broken("the API forgets its page tokens while they are in use") from error
+
+    async def _pass(
+        self, client: MimecastClient, item: Mapping[str, object], key: Callable[[Record], K]
+    ) -> AsyncIterator[Sheet[K]]:
+        unique: set[K] = set()
+        unreadable_total = 0
+        token: str | None = None
+        tokens: set[str | None] = {None}
+        for number in range(MOST_PAGES):
+            answer = await client.call(
+                self.endpoint, item, self.reader.decoder, page_size=self.page_size, page_token=token
+            )
+            rows, unreadable = self.reader.rows(answer)
+            keys = [key(row) for row in rows]
+            unique.update(keys)
+            unreadable_total += len(unreadable)
+            token = answer.next_token
+            last = token in tokens
+            tokens.add(token)
+            shown = len(unique) + unreadable_total
+            complete = last and self._shows_all(answer, len(rows) + len(unreadable), shown)
+            yield Sheet(rows, keys, unreadable, number == 0, last, complete)
+            if last:
+                return
+        raise self._broken(f"more than {MOST_PAGES} pages for one answer")
+
+    def _shows_all(self, answer: Answer[I], on_page: int, shown: int) -> bool:
+        """Tell whether an answer without a next page showed everything; servers cut silently."""
+        total = answer.total_count
+        if self.trusts_total and total is not None:
+            return shown >= total
+        size = min(answer.page_size or self.page_size, self.page_size)
+        return not looks_cut(on_page, shown, page_size=size, total=total)
+
+    def _broken(self, problem: str) -> TransientError:
+        return TransientError(
+            f"{self.endpoint}: {problem}",
+            reason=FailureReason.BAD_RESPONSE,
+            remedy="the poll is tried again; if this stays, narrow the searches",
+        )
+
+
+class Rounds(Generic[T]):
+    """The parts of a feed (searches, queues), read one after the other, poll by poll."""
+
+    def __init__(self, parts: Iterable[T]) -> None:
+        self._parts = list(parts)
+
+    async def read(self, pages_of: Callable[[T], AsyncIterator[P]]) -> AsyncIterator[P]:
+        """Yield the pages of each part. A part that fails does not keep the others from being read.
+
+        The error of the last one that failed is raised at the end; one that the others would meet too is raised at
+        once.
+        """
+        failure: McwatchError | None = None
+        for part in tuple(self._parts):
+            try:
+                async for page in pages_of(part):
+                    yield page
+            except McwatchError as error:
+                failure = error
+                if ends_poll(error):
+                    # Should it be this part alone that the API stumbles over, the others get their turn next time.
+                    self._parts.remove(part)
+                    self._parts.append(part)
+                    break
+        if failure is not None:
+            raise failure

@@ -6,7 +6,6 @@ does not fit its meaning is kept under its own name in ``extra``, as is every un
 to tell it by is unreadable.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from mcwatch.domain import tolerant_json
 from mcwatch.domain.record import Record, Unreadable, WireAddress
 
 SPELLINGS: Mapping[str, str] = {
@@ -157,24 +157,11 @@ _IDENTIFYING = ("id", "subject", "received_at", "created_at", "sender_ip")
 
 
 def _parse(raw: bytes) -> object:
-    """Return the JSON value; where msgspec refuses the text, the standard library reads it with replacements."""
+    """Return the JSON value; where msgspec refuses the text, it is read with replacements."""
     try:
         return msgspec.json.decode(raw)
     except _PARSE_ERRORS:
-        value = json.loads(
-            raw.decode("utf-8", "replace"), strict=False, parse_constant=str, parse_int=_digits, parse_float=_fraction
-        )
-        mended = json.dumps(value, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
-        return msgspec.json.decode(mended.decode("utf-16-le", "replace").encode())
-
-
-def _digits(text: str) -> int | str:
-    return int(text) if len(text) < 30 else text
-
-
-def _fraction(text: str) -> float | str:
-    number = float(text)
-    return number if math.isfinite(number) else text
+        return msgspec.json.decode(tolerant_json.write(tolerant_json.read(raw)))
 
 
 def _tame(value: object, room: int = _DEEPEST) -> object:

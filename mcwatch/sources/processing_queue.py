@@ -2,23 +2,22 @@
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
 import structlog
 from pydantic import Field
 
-from mcwatch.domain.errors import AuthError, McwatchError, StoreUnavailable
 from mcwatch.domain.event import QUEUE, prefix
 from mcwatch.domain.lifecycle.queue import entry_key
 from mcwatch.domain.page import QueuePage
 from mcwatch.domain.record import AwareTime, Record, Whole, WireAddress
 from mcwatch.domain.status import QueueReading, SourceReading
-from mcwatch.domain.window import looks_cut
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.option_types import Duration
-from mcwatch.sources.base import MOST_PAGES, RowId, RowReader, SourceConfigBase, SourceContext, endless_paging
+from mcwatch.sources.base import Listing, Rounds, RowId, RowReader, SourceConfigBase, SourceContext
 
 _PAGE_SIZE = 500
 
@@ -97,7 +96,10 @@ class ProcessingQueueSource:
         self._config = config
         self._context = context
         self._feed = prefix(context.account, QUEUE)
-        self._reader = RowReader(QueueItem, QueueRow, "messages")
+        self._rounds = Rounds[str](config.queues)
+        self._listing = Listing(
+            Endpoint.PROCESSING_QUEUE, RowReader(QueueItem, QueueRow, "messages"), _PAGE_SIZE, trusts_total=True
+        )
         self._readings: dict[str, QueueReading] = {}
 
     def reading(self) -> SourceReading:
@@ -107,56 +109,29 @@ class ProcessingQueueSource:
     async def poll(self, cursors: Mapping[str, bytes]) -> AsyncIterator[QueuePage]:
         """Read every queue once. The last page of a complete snapshot says which entries are there.
 
-        A queue that fails does not keep the next one from being read; a refused credential ends the poll at once.
+        A queue that fails does not keep the next one from being read, unless the next one would fail for it too.
         """
-        failure: McwatchError | None = None
-        for queue in self._config.queues:
-            try:
-                async for page in self._snapshot(queue):
-                    yield page
-            except (AuthError, StoreUnavailable):
-                raise
-            except McwatchError as error:
-                failure = error
-        if failure is not None:
-            raise failure
+        async for page in self._rounds.read(self._snapshot):
+            yield page
 
     async def _snapshot(self, queue: str) -> AsyncIterator[QueuePage]:
+        key = partial(entry_key, self._feed, queue)
         present: dict[bytes, datetime | None] = {}
-        unreadable_total = 0
-        token: str | None = None
-        tokens: set[str | None] = {None}
-        for _ in range(MOST_PAGES):
-            answer = await self._context.client.call(
-                Endpoint.PROCESSING_QUEUE,
-                {"type": queue},
-                self._reader.decoder,
-                page_size=_PAGE_SIZE,
-                page_token=token,
-            )
-            rows, unreadable = self._reader.rows(answer)
-            present.update((entry_key(self._feed, queue, row), row.created_at) for row in rows)
-            unreadable_total += len(unreadable)
-            token = answer.next_token
-            last = token in tokens
-            tokens.add(token)
-            size = min(answer.page_size or _PAGE_SIZE, _PAGE_SIZE)
-            seen, count = len(present) + unreadable_total, len(rows) + len(unreadable)
-            complete = last and _is_complete(count, seen, size, answer.total_count)
+        async for sheet in self._listing.pages(self._context.client, {"type": queue}, key):
+            if sheet.first:
+                present.clear()
+            present.update(zip(sheet.keys, (row.created_at for row in sheet.rows), strict=True))
             yield QueuePage(
                 queue=queue,
                 gone_after=self._config.gone_after,
-                rows=rows,
-                unreadable=unreadable,
-                present=frozenset(present) if complete else None,
+                rows=sheet.rows,
+                unreadable=sheet.unreadable,
+                present=frozenset(present) if sheet.complete else None,
             )
-            if complete:
+            if sheet.complete:
                 self._measure(queue, present)
-            elif last:
+            elif sheet.last:
                 logger.warning("queue_poll_incomplete", account=self._context.account, queue=queue, read=len(present))
-            if last:
-                return
-        raise endless_paging(Endpoint.PROCESSING_QUEUE)
 
     def _measure(self, queue: str, present: Mapping[bytes, datetime | None]) -> None:
         metrics, account = self._context.metrics, self._context.account
@@ -165,10 +140,3 @@ class ProcessingQueueSource:
         self._readings[queue] = QueueReading(len(present), oldest)
         age = 0.0 if oldest is None else (self._context.client.server_now() - oldest).total_seconds()
         metrics.queue_oldest_seconds.labels(account, queue).set(max(0.0, age))
-
-
-def _is_complete(rows: int, seen: int, page_size: int, total: int | None) -> bool:
-    """Tell whether a poll without a next page showed everything: by the server's count, else by its last page."""
-    if total is not None:
-        return seen >= total
-    return not looks_cut(rows, seen, page_size=page_size, total=None)

@@ -30,14 +30,17 @@ def test_offset_and_fraction_do_not_matter() -> None:
     [
         None,
         datetime(1969, 12, 31, 23, 59, tzinfo=UTC),
+        datetime(1970, 1, 1, tzinfo=UTC),
+        datetime(2001, 9, 9, 1, 46, 39, tzinfo=UTC),
         datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
         datetime(9999, 12, 31, tzinfo=UTC),
     ],
 )
 def test_rows_of_no_usable_time_are_spread_by_fingerprint(at: datetime | None) -> None:
-    """A missing or impossible time gives a place beyond all seconds, chosen by the fingerprint."""
+    """A missing or impossible time, or a placeholder, gives a place beyond all seconds, chosen by the fingerprint."""
     assert TIMELESS + 1 == second_of(Record(received_at=at), MARK)
     assert TIMELESS + 0xFFFF == timeless(b"\xff" * 16)
+    assert 10**9 == second_of(Record(received_at=datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC)), MARK)
 
 
 @given(st.lists(st.tuples(st.sampled_from([None, RECEIVED, datetime(1, 1, 1, tzinfo=UTC)]), st.binary(min_size=16))))

@@ -24,6 +24,13 @@ def test_the_first_poll_comes_soon() -> None:
     assert 101.0 == first_due(100.0, 86400.0, 0.5)
 
 
+def test_many_first_polls_are_spread_over_the_interval() -> None:
+    """Twenty pollers begin at once, more of them evenly, because they keep the distance they begin with."""
+    assert 101.0 == first_due(100.0, 60.0, 0.5, pollers=20)
+    assert 130.0 == first_due(100.0, 60.0, 0.5, pollers=21)
+    assert 100.0 == first_due(100.0, 60.0, 0.0, pollers=1000)
+
+
 @given(st.integers(0, 10**6), st.integers(0, 10**7), st.integers(1, 10**5))
 def test_the_next_poll_is_on_the_grid_and_within_an_interval(due: int, late: int, interval: int) -> None:
     """However late, the next time is on the grid, later than now, and at most an interval away."""

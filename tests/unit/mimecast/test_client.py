@@ -306,3 +306,31 @@ async def test_use_outside_the_context_is_a_programming_error() -> None:
         pass
     with pytest.raises(RuntimeError):
         await client.call(FINDER, ITEM, ANYTHING)
+
+
+async def test_preparing_gets_a_token_and_the_time() -> None:
+    """With API 2.0 the token's answer tells the API's clock before any call; a failure that passes is outlived."""
+    async with scripted(OAUTH2) as (api, client):
+        api.server_ahead_secs = 7200.0
+        api.token_replies.append(Reply(502))
+        await client.prepare()
+        assert client.skew_secs is not None
+        assert abs(client.skew_secs - 7200.0) < 2.0
+        await client.call(QUEUE, ITEM, ANYTHING)
+    assert ["/oauth/token", "/oauth/token", QUEUE.path] == api.paths()
+
+
+async def test_preparing_is_nothing_for_api_1() -> None:
+    """A signature needs no answer of anybody."""
+    async with scripted(HMAC) as (api, client):
+        await client.prepare()
+        assert (None, []) == (client.skew_secs, api.asked)
+
+
+async def test_preparing_with_credentials_that_are_refused() -> None:
+    """A refusal without a reason is the credentials' when it stays."""
+    async with scripted(OAUTH2) as (api, client):
+        api.token_replies += [Reply(401, b"")] * 4
+        with pytest.raises(AuthError):
+            await client.prepare()
+        assert 4 == len(api.asked)

@@ -105,17 +105,12 @@ def test_text_that_msgspec_refuses_is_read_with_replacements(text: bytes, expect
 def test_text_tier_gives_raw_items_as_json() -> None:
     """Items that do not fit in that tier either come as JSON bytes that msgspec reads."""
     answer = DECODER.decode(
-        b'{"meta":{"status":200,"pagination":{"next":"n"}},"data":[{"rows":[{"id":NaN,"s":"\\ud800"}]}]}'
+        b'{"meta":{"status":200,"pagination":{"next":"n"}},"data":[{"rows":[{"id":7,"n":NaN,"s":"\\ud800"}]}]}'
     )
     assert (None, "n") == (answer.items, answer.next_token)
-    assert [{"rows": [{"id": None, "s": "\ufffd"}]}] == [msgspec.json.decode(item) for item in answer.raw_items]
-
-
-@pytest.mark.parametrize(("number", "kept"), [(b"1e999", "1e999"), (b"-1e999", "-1e999"), (b"9" * 5000, "9" * 5000)])
-def test_numbers_nothing_can_hold_are_kept_as_text(number: bytes, kept: str) -> None:
-    """One absurd number costs neither the answer nor the row that has it."""
-    answer = DECODER.decode(b'\xef\xbb\xbf{"data":[{"rows":[{"id":1,"n":' + number + b"}]}]}")
-    assert [{"rows": [{"id": 1, "n": kept}]}] == [msgspec.json.decode(item) for item in answer.raw_items]
+    assert [{"rows": [{"id": 7, "n": "NaN", "s": "\ufffd"}]}] == [
+        msgspec.json.decode(item) for item in answer.raw_items
+    ]
 
 
 def test_byte_order_mark() -> None:

@@ -1,14 +1,24 @@
 """How answers become rows."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 
-from mcwatch.domain.errors import FailureReason, TransientError
+from mcwatch.domain.errors import (
+    AuthError,
+    FailureReason,
+    McwatchError,
+    MisconfiguredError,
+    PermanentError,
+    StoreUnavailable,
+    ThrottledError,
+    TransientError,
+)
 from mcwatch.domain.record import Record, Unreadable, WireAddress
 from mcwatch.mimecast.envelope import Answer
-from mcwatch.sources.base import RowReader
+from mcwatch.sources.base import Rounds, RowReader, ends_poll
 from mcwatch.sources.message_finder import FinderItem, FinderRow
 from mcwatch.sources.processing_queue import QueueItem, QueueRow
 
@@ -95,3 +105,58 @@ def test_recipients_of_a_queue_entry(to: bytes, expected: Any) -> None:  # noqa:
     """The one recipient, a list of them, and none end under the same name."""
     (row,) = queue(b'[{"messages":[{"id":"a","to":' + to + b"}]}]")
     assert expected == row.to
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (TransientError("no", reason=FailureReason.CONNECTION), True),
+        (TransientError("no", reason=FailureReason.TIMEOUT), True),
+        (TransientError("no", reason=FailureReason.SERVER), True),
+        (ThrottledError("no"), True),
+        (AuthError("no"), True),
+        (StoreUnavailable("no"), True),
+        (TransientError("no", reason=FailureReason.BAD_RESPONSE), False),
+        (PermanentError("no"), False),
+        (PermanentError("no", reason=FailureReason.SERVER), False),
+        (MisconfiguredError("no"), False),
+    ],
+)
+def test_what_ends_a_poll(error: McwatchError, ends: bool) -> None:
+    """What speaks of the API or the account ends the poll, what speaks of one request does not."""
+    assert ends == ends_poll(error)
+
+
+async def read_parts(rounds: Rounds[str], failing: dict[str, McwatchError]) -> tuple[list[str], McwatchError | None]:
+    """Read the parts once; return those tried, and the error."""
+    tried: list[str] = []
+
+    async def pages_of(part: str) -> AsyncIterator[str]:
+        tried.append(part)
+        yield part
+        if part in failing:
+            raise failing[part]
+
+    try:
+        _ = [page async for page in rounds.read(pages_of)]
+    except McwatchError as error:
+        return tried, error
+    return tried, None
+
+
+async def test_a_failing_part_leaves_the_others() -> None:
+    """The others are read, in the same order each time, and the last error comes out."""
+    first, second = PermanentError("first"), TransientError("second", reason=FailureReason.BAD_RESPONSE)
+    rounds = Rounds("abc")
+    for _ in range(2):
+        assert (["a", "b", "c"], second) == await read_parts(rounds, {"a": first, "b": second})
+    assert (["a", "b", "c"], None) == await read_parts(rounds, {})
+
+
+async def test_an_api_that_is_away_is_asked_once() -> None:
+    """The poll ends at the first failure of the API; should one part alone cause it, the others are not starved."""
+    away = TransientError("away")
+    rounds = Rounds("abc")
+    assert (["a"], away) == await read_parts(rounds, {"a": away})
+    assert (["b", "c", "a"], away) == await read_parts(rounds, {"a": away})
+    assert (["b", "c", "a"], None) == await read_parts(rounds, {})

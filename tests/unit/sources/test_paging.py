@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from mcwatch.domain.errors import TransientError
+from mcwatch.domain.errors import FailureReason, TransientError
 from mcwatch.domain.page import FinderPage, QueuePage
-from mcwatch.sources import SourceContext, message_finder, processing_queue
+from mcwatch.sources import SourceContext, base
 from mcwatch.sources.message_finder import MessageFinderConfig
 from mcwatch.sources.processing_queue import ProcessingQueueConfig
 from tests.fakes.clock import START
@@ -17,6 +17,8 @@ from tests.unit.sources.world import api_moment
 
 FINDER = MessageFinderConfig.model_validate({"type": "message_finder", "initial_look_back": "1h"})
 QUEUE = ProcessingQueueConfig.model_validate({"type": "processing_queue", "queues": ["processing"]})
+FORGOTTEN = Reply(body={"meta": {"status": 200}, "data": [],
+                        "fail": [{"errors": [{"code": "xdk_failure", "message": "0007 Invalid token"}]}]})  # fmt: skip
 
 
 def reply(
@@ -81,8 +83,7 @@ async def test_an_empty_page_with_a_next_one_is_not_the_end() -> None:
 
 async def test_a_server_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Endless new tokens end the poll as a failure, before the next window could move the cursor past this one."""
-    monkeypatch.setattr(message_finder, "MOST_PAGES", 3)
-    monkeypatch.setattr(processing_queue, "MOST_PAGES", 3)
+    monkeypatch.setattr(base, "MOST_PAGES", 3)
     replies = [reply([str(number)], f"token {number}") for number in range(3)]
     async with context(*replies, *replies) as (_, given):
         finder, queue = FINDER.build(given).poll({}), QUEUE.build(given).poll({})
@@ -94,6 +95,26 @@ async def test_a_server_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None
             await anext(queue)
     assert [{}] * 3 == [page.cursors for page in read]
     assert [None] * 3 == [page.present for page in shown]
+
+
+async def test_a_forgotten_page_token_starts_the_paging_again() -> None:
+    """One pass cut off by an unknown token is followed by a whole one, which alone says what is there."""
+    replies = [reply(["gone"], "t"), FORGOTTEN, reply(["a"], "u", total=2), reply(["b"], total=2)]
+    pages = await finder_pages(*replies)
+    assert [["gone"], ["a"], ["b"]] == names(pages)
+    assert [False, False, True] == [bool(page.cursors) for page in pages]
+    snapshot = await queue_pages(*replies)
+    assert [None, None, 2] == [None if page.present is None else len(page.present) for page in snapshot]
+
+
+async def test_a_page_token_forgotten_twice() -> None:
+    """A server that forgets its tokens for good gives broken answers, which the next poll may find mended."""
+    replies = [reply(["a"], "t"), FORGOTTEN, reply(["a"], "t"), FORGOTTEN]
+    for config in (FINDER, QUEUE):
+        async with context(*replies) as (api, given):
+            with pytest.raises(TransientError) as caught:
+                _ = [page async for page in config.build(given).poll({})]
+            assert (FailureReason.BAD_RESPONSE, []) == (caught.value.reason, api.replies)
 
 
 async def test_a_server_that_pages_smaller_than_asked() -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from mcwatch.domain.errors import TransientError
+from mcwatch.domain.errors import PermanentError, TransientError
 from mcwatch.domain.event import QUEUE, prefix
 from mcwatch.domain.lifecycle.queue import entry_key
 from mcwatch.domain.page import QueuePage
@@ -179,6 +179,25 @@ async def test_a_failure_is_raised() -> None:
         with pytest.raises(TransientError):
             await anext(polling)
     assert [None] == present(pages)
+
+
+async def test_an_api_that_is_away_is_not_asked_for_every_queue() -> None:
+    """The first queue that finds nobody there ends the poll."""
+    async with world() as simulated:
+        simulated.simulator.script(Fault("reset_before", times=4, endpoint="queue"))
+        with pytest.raises(TransientError):
+            await simulated.snapshot(simulated.queue(queues=BOTH))
+        assert [{"type": "processing"}] == simulated.client.asked
+
+
+async def test_a_failing_queue_does_not_stop_the_other() -> None:
+    """A refusal of one queue leaves the other one read, and comes out at the end."""
+    async with world() as simulated:
+        simulated.simulator.script(Fault("fail_ok", code="err_odd"))
+        polling = simulated.queue(queues=BOTH).poll({})
+        assert "bulk_processing" == (await anext(polling)).queue
+        with pytest.raises(PermanentError):
+            await anext(polling)
 
 
 async def test_the_probe_and_the_requests() -> None:

@@ -20,11 +20,18 @@ from mcwatch.sources import SourceContext
 from mcwatch.sources.message_finder import MessageFinderConfig, MessageFinderSource
 from mcwatch.sources.processing_queue import ProcessingQueueConfig, ProcessingQueueSource
 from mcwatch.telemetry.metrics import Metrics
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import START, FakeClock
 
 T = TypeVar("T")
 DEMO = AccountConfig()
 OAUTH2 = {"type": "oauth2", "client_id": DEMO.client_id, "client_secret": DEMO.client_secret}
+HMAC = {
+    "type": "hmac",
+    "app_id": DEMO.app_id,
+    "app_key": DEMO.app_key,
+    "access_key": DEMO.access_key,
+    "secret_key": DEMO.secret_key,
+}
 
 
 class RecordingClient(MimecastClient):
@@ -32,6 +39,7 @@ class RecordingClient(MimecastClient):
 
     def __init__(self, config: ApiConfig, clock: FakeClock, metrics: Metrics) -> None:
         super().__init__("acme", config, clock=clock, metrics=metrics, rng=random.Random(1))
+        self.given = config
         self.asked: list[Mapping[str, Any]] = []
         self.tokens: list[str | None] = []
         self.answers: list[Answer[Any]] = []
@@ -76,6 +84,13 @@ class World:
         given = {"type": "processing_queue", "queues": ["processing"]}
         return ProcessingQueueConfig.model_validate(given | options).build(self.context)
 
+    @asynccontextmanager
+    async def restarted(self) -> AsyncIterator["World"]:
+        """Run a new process on the same machine: it has the cursors, and no idea of the API's time."""
+        metrics = Metrics(CollectorRegistry())
+        async with RecordingClient(self.client.given, self.clock, metrics) as client:
+            yield World(self.clock, self.simulator, client, metrics, self.cursors)
+
     @property
     def context(self) -> SourceContext:
         """What sources are built with."""
@@ -110,11 +125,18 @@ def api_moment(text: str) -> datetime:
 
 
 @asynccontextmanager
-async def world(config: SimulatorConfig | None = None) -> AsyncIterator[World]:
-    """Start a simulator, without mail of its own unless told otherwise, and a client of it."""
+async def world(
+    config: SimulatorConfig | None = None, *, auth: Mapping[str, str] = OAUTH2, clock_ahead_secs: float = 0.0
+) -> AsyncIterator[World]:
+    """Start a simulator, without mail of its own unless told otherwise, and a client of it.
+
+    The simulator's clock is right; this machine's may be ahead of it, and jumps of it move the simulator's not.
+    """
     clock = FakeClock()
+    clock.jump(clock_ahead_secs)
     metrics = Metrics(CollectorRegistry())
-    async with Simulator(config or SimulatorConfig.quiet(), lambda: clock.now().timestamp()) as simulator:
-        options = {"auth": OAUTH2, "base_url": simulator.url, "max_requests_per_minute": 1_000_000}
+    true_time = START.timestamp()
+    async with Simulator(config or SimulatorConfig.quiet(), lambda: true_time + clock.monotonic()) as simulator:
+        options = {"auth": auth, "base_url": simulator.url, "max_requests_per_minute": 1_000_000}
         async with RecordingClient(ApiConfig.model_validate(options), clock, metrics) as client:
             yield World(clock, simulator, client, metrics)

@@ -6,25 +6,19 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from pydantic import ValidationError
 
 from mcwatch.domain.errors import AuthError, PermanentError, TransientError
 from mcwatch.domain.page import FinderPage
 from mcwatch.mimecast.errors import FilterRequired
 from mcwatch.simulator import Fault, FinderRules, Shape, SimulatorConfig
 from mcwatch.simulator.config import PaginationStyle
-from mcwatch.sources.message_finder import Cursor, MessageFinderConfig, read_cursor, searches_of
+from mcwatch.sources.message_finder import Cursor, read_cursor
 from tests.fakes.clock import START
 from tests.unit.sources.world import World, world
 
 QUIET = SimulatorConfig.quiet()
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 TO = "to=corp.example"
-
-
-def config(**options: object) -> MessageFinderConfig:
-    """Return a configuration."""
-    return MessageFinderConfig.model_validate({"type": "message_finder", **options})
 
 
 def cursor(at: datetime) -> bytes:
@@ -47,46 +41,6 @@ def add(simulated: World, count: int, **mail: object) -> set[str]:
     for number in range(count):
         simulated.simulator.add_mail(subject=f"mail {number}", received_ago_secs=count - number, **mail)
     return {f"mail {number}" for number in range(count)}
-
-
-def test_searches() -> None:
-    """Each domain is searched as recipient and as sender, raw searches follow, and none is made twice."""
-    asked = config(
-        domains=["a.example", "b.example", "a.example"], searches=[{"to": "a.example"}, {"sender_ip": "::1", "to": "c"}]
-    )
-    found = searches_of(asked)
-    assert [
-        {"to": "a.example"}, {"from": "a.example"}, {"to": "b.example"}, {"from": "b.example"},
-        {"to": "c", "senderIP": "::1"},
-    ] == [dict(search.options) for search in found]  # fmt: skip
-    assert ["to=a.example", "from=a.example"] == [search.name for search in found[:2]]
-    assert (5, 5) == (asked.requests_per_poll, asked.searches_per_poll)
-
-
-def test_the_plain_window_is_asked_without_domains_and_searches() -> None:
-    """Nothing configured is one search without a filter."""
-    assert [("all", {})] == [(search.name, dict(search.options)) for search in searches_of(config())]
-
-
-def test_no_two_searches_share_a_cursor() -> None:
-    """Values that contain the signs of a name still make names of their own."""
-    one, other = {"from": "a&to=b"}, {"from": "a", "to": "b"}
-    assert 2 == len({search.name for search in searches_of(config(searches=[one, other]))})
-
-
-@pytest.mark.parametrize("search", [{}, {"from": ""}, {"url": "x"}])
-def test_a_search_says_something(search: dict[str, str]) -> None:
-    """An empty search is refused when the configuration is read."""
-    with pytest.raises(ValidationError):
-        config(searches=[search])
-
-
-def test_coverage_is_that_of_the_search_that_is_behind() -> None:
-    """Stored cursors tell coverage only when every search has one."""
-    both = config(domains=["a.example"])
-    stored = {"to=a.example": cursor(START), "from=a.example": cursor(START - HOUR)}
-    assert START - HOUR == both.covered_until(stored)
-    assert both.covered_until({"to=a.example": cursor(START)}) is None
 
 
 async def test_first_poll() -> None:
@@ -246,9 +200,22 @@ async def test_a_failing_search_does_not_stop_the_others() -> None:
         with pytest.raises(PermanentError):
             await simulated.read(source)
         assert {"from=corp.example", "to=corp.org.example", "from=corp.org.example"} == simulated.cursors.keys()
-        assert source.reading().covered_until is None
+        assert START - HOUR == source.reading().covered_until
         await simulated.read(source)
         assert START == source.reading().covered_until
+
+
+async def test_an_api_that_is_away_is_not_asked_for_every_search() -> None:
+    """The first search that finds nobody there ends the poll; the next poll begins with the others."""
+    async with world() as simulated:
+        source = simulated.finder(domains=["corp.example", "corp.org.example"], searches=[])
+        simulated.simulator.script(Fault("reset_before", times=4, endpoint="finder"))
+        with pytest.raises(TransientError):
+            await simulated.read(source)
+        assert 1 == len(simulated.client.asked)
+        await simulated.read(source)
+        asked = [item["advancedTrackAndTraceOptions"] for item in simulated.client.asked]
+    assert [{"from": "corp.example"}, {"to": "corp.example"}] == [asked[1], asked[-1]]
 
 
 async def test_what_was_read_before_a_failure_stays_read() -> None:
@@ -270,7 +237,7 @@ async def test_a_refused_credential_ends_the_poll_at_once() -> None:
     """After a refusal that the operator must lift, no further search is tried."""
     async with world() as simulated:
         source = simulated.finder(domains=["corp.example"], searches=[])
-        simulated.simulator.script(Fault("forbidden"))
+        simulated.simulator.script(Fault("forbidden", endpoint="finder"))
         with pytest.raises(AuthError):
             await simulated.read(source)
         assert 1 == len(simulated.client.asked)
@@ -314,25 +281,30 @@ async def test_a_long_stop_leaves_a_gap() -> None:
 
 
 async def test_a_cursor_in_the_future_comes_back() -> None:
-    """A cursor written by a wrong clock is brought back, so that it hides no stop later on."""
+    """A cursor written by a wrong clock hides no stop: the search is read as one that never was."""
     async with world() as simulated:
         simulated.cursors[TO] = cursor(START + DAY)
         source = simulated.finder(overlap="5m", max_window="4m")
         pages = await simulated.read(source)
-        assert [START - MINUTE, START] == ends(pages)
+        assert (START - HOUR + 4 * MINUTE, START) == (ends(pages)[0], ends(pages)[-1])
         simulated.windows()
         simulated.clock.advance(3600.0)
         await simulated.read(source)
         assert START - 5 * MINUTE == simulated.windows()[0][0]
 
 
+async def test_a_cursor_a_moment_ahead_costs_no_second_look_at_the_past() -> None:
+    """What two estimates of the server's time differ by is read again by the overlap alone, and claimed no more."""
+    async with world() as simulated:
+        simulated.cursors[TO] = cursor(START + timedelta(seconds=2))
+        pages = await simulated.read(simulated.finder(overlap="5m", max_window="4m"))
+        assert (START - 5 * MINUTE, [START - MINUTE, START]) == (simulated.windows()[0][0], ends(pages))
+
+
 async def test_windows_are_in_the_servers_time() -> None:
-    """With a server hours ahead, windows end at its now once its clock is known."""
+    """With a server hours ahead, windows end at its now from the first one on."""
     async with world(replace(QUIET, clock_offset_secs=7200.0)) as simulated:
-        source = simulated.finder()
-        await simulated.read(source)
-        simulated.windows()
-        await simulated.read(source)
+        await simulated.read(simulated.finder())
         assert abs(simulated.windows()[-1][1] - (START + 2 * HOUR)) <= timedelta(seconds=1)
 
 
@@ -360,15 +332,6 @@ async def test_coverage_and_lag() -> None:
         assert START.timestamp() == simulated.metric("finder_coverage_end_timestamp_seconds")
         # The server's Date has whole seconds.
         assert pytest.approx(30.0, abs=1.0) == simulated.metric("finder_lag_seconds")
-
-
-async def test_the_probe_is_a_search_that_the_source_makes() -> None:
-    """The probe asks the first search for the last minute."""
-    async with world() as simulated:
-        options = config(domains=["corp.example"])
-        _, item = options.probe(simulated.client)
-    assert {"to": "corp.example"} == item["advancedTrackAndTraceOptions"]
-    assert "2026-01-05T09:29:00+0000" == item["start"]
 
 
 async def test_a_throttled_poll_waits_and_goes_on() -> None:

@@ -1,0 +1,56 @@
+"""Tenants whose API answers for a shorter time than others."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from mcwatch.mimecast.errors import HistoryExceeded
+from mcwatch.simulator import Fault, FinderRules, SimulatorConfig
+from mcwatch.sources.message_finder import Cursor, read_cursor
+from tests.fakes.clock import START
+from tests.unit.sources.world import world
+
+QUIET = SimulatorConfig.quiet()
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+TO = "to=corp.example"
+TWO_DAYS = replace(QUIET, rules=FinderRules(history_days=2))
+TOO_OLD = "err_track_and_trace_invalid_start_date"
+
+
+async def test_a_first_poll_beyond_the_history_begins_later() -> None:
+    """Reading begins within an hour of where the API answers; later polls know."""
+    async with world(TWO_DAYS) as simulated:
+        simulated.simulator.add_mail(subject="old", received_ago_secs=46.5 * 3600)
+        source = simulated.finder(initial_look_back="7d", max_window="1h")
+        pages = await simulated.read(source)
+        probes = [start for start, end in simulated.windows() if end - start < HOUR]
+        assert START == read_cursor(simulated.cursors[TO])
+        assert "old" in {row.subject for page in pages for row in page.rows}
+        assert 1 <= len(probes) <= 10
+        simulated.clock.advance(60.0)
+        await simulated.read(source)
+        assert 1 == len(simulated.windows())
+        assert 0.0 == (simulated.metric("finder_gap_seconds_total") or 0.0)
+
+
+async def test_a_long_stop_beyond_the_history_leaves_a_gap() -> None:
+    """What the API refuses to look at is counted as lost, and reading goes on behind it."""
+    async with world(TWO_DAYS) as simulated:
+        simulated.cursors[TO] = msgspec.json.encode(Cursor(START - 9 * DAY))
+        await simulated.read(simulated.finder(max_window="1d"))
+        lost_secs = simulated.metric("finder_gap_seconds_total")
+        assert START == read_cursor(simulated.cursors[TO])
+    assert lost_secs is not None
+    assert timedelta(days=7) <= timedelta(seconds=lost_secs) <= timedelta(days=7, hours=1)
+
+
+async def test_an_api_that_refuses_every_start() -> None:
+    """Where no later start helps, the refusal comes out and nothing has moved."""
+    async with world() as simulated:
+        simulated.simulator.script(Fault("fail_ok", code=TOO_OLD, times=50, endpoint="finder"))
+        with pytest.raises(HistoryExceeded):
+            await simulated.read(simulated.finder(initial_look_back="7d"))
+        assert {} == simulated.cursors
+        assert 12 > len(simulated.client.asked)
