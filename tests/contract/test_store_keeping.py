@@ -1,5 +1,6 @@
 """What a store keeps, for whom and how long: destinations that come and go, and expiry. On every engine."""
 
+import hashlib
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from mcwatch.domain.record import Unreadable
 from mcwatch.interfaces import Store
 from tests.contract.store_kit import (
     FINDER,
+    QUEUE,
     StoreEngine,
     append_numbers,
     assert_identities,
@@ -77,8 +79,47 @@ async def test_gone_destination_is_remembered_then_released(engine: StoreEngine)
         assert {} == await store.positions("goes")
         assert ["stays"] == [one.name for one in (await store.snapshot()).destinations]
         assert [] == await store.enrol({"stays": False})
+        later = await store.feed("corp", FINDER)
+        assert {later.account_id} == (await store.positions("stays")).keys() - {feed.account_id}
+        assert {} == await store.positions("goes")
         await store.expire(engine.clock.now())
         assert [] == await store.read(feed.account_id, 0, 1 << 20)
+
+
+async def test_dead_letters_outlive_their_destination(store: Store, engine: StoreEngine) -> None:
+    """Dead letters of a released destination are listed under its name until keep_dead_letters has passed."""
+    feed = await store.feed("acme", FINDER)
+    await store.enrol({"goes": False})
+    await append_numbers(store, engine, feed, range(3))
+    await store.settle(Settlement("goes", [Progress(feed.account_id, 1, 0, 0)], [rejected(feed.account_id, 0)]))
+    await store.enrol({})
+    engine.clock.jump(timedelta(days=80).total_seconds())
+    await store.expire(engine.clock.now())
+    assert [] == (await store.snapshot()).destinations
+    assert ["goes"] == [one.destination for one in await store.dead_letters(None, 10)]
+    assert ["goes"] == [one.destination for one in await store.dead_letters("goes", 10)]
+    engine.clock.jump(timedelta(days=11).total_seconds())
+    for _ in range(2):
+        await store.expire(engine.clock.now())
+    assert [] == await store.dead_letters(None, 10)
+
+
+async def test_released_destination_is_a_new_one_when_it_returns(store: Store, engine: StoreEngine) -> None:
+    """After its release a name begins where a new one would, with counts from zero, and finds its dead letters."""
+    feed = await store.feed("acme", FINDER)
+    await store.enrol({"hook": False})
+    await append_numbers(store, engine, feed, range(3))
+    await store.settle(Settlement("hook", [Progress(feed.account_id, 1, 0, 0)], [rejected(feed.account_id, 0)]))
+    await store.enrol({})
+    engine.clock.jump(timedelta(days=2).total_seconds())
+    await store.expire(engine.clock.now())
+    assert [] == await store.enrol({"hook": True})
+    assert {feed.account_id: 3} == await store.positions("hook")
+    figures = figures_of(await store.snapshot(), "hook")
+    assert (0, {}, 1) == (figures.offered, figures.dead_lettered, figures.dead_letters)
+    engine.clock.jump(timedelta(days=2).total_seconds())
+    await store.expire(engine.clock.now())
+    assert {feed.account_id: 3} == await store.positions("hook")
 
 
 async def test_gone_destination_comes_back(store: Store, engine: StoreEngine) -> None:
@@ -119,6 +160,40 @@ async def test_fingerprints_expire_by_row_time(store: Store, engine: StoreEngine
     engine.clock.jump(timedelta(days=31).total_seconds())
     await store.expire(engine.clock.now())
     assert [] == await kept()
+
+
+async def test_ended_stays_are_kept_from_their_end(store: Store, engine: StoreEngine) -> None:
+    """The count of a queue entry's stays is kept by the later of the mail's time and the end of the stay."""
+    feed = await store.feed("acme", QUEUE)
+    now = int(engine.clock.now().timestamp())
+    days = int(timedelta(days=1).total_seconds())
+    old, new = now - 300 * days, now + 10 * days
+    await store.commit_page(feed, lambda page: page.remember([(old, b"", b"stay"), (new, b"", b"stay")]))
+
+    async def kept() -> list[int]:
+        return sorted(await store.commit_page(feed, lambda page: page.chains({old, new})))
+
+    engine.clock.jump(30 * days)
+    await store.expire(engine.clock.now())
+    assert [old, new] == await kept()
+    engine.clock.jump(2 * days)
+    await store.expire(engine.clock.now())
+    assert [new] == await kept()
+    engine.clock.jump(10 * days)
+    await store.expire(engine.clock.now())
+    assert [] == await kept()
+
+
+async def test_clock_that_ran_ahead_holds_up_nothing(store: Store, engine: StoreEngine) -> None:
+    """A batch written while the clock was years ahead goes with those behind it, and leaves no hole meanwhile."""
+    feed = await store.feed("acme", FINDER)
+    years = timedelta(days=3650).total_seconds()
+    for shift in (0.0, years, -years):
+        engine.clock.jump(shift)
+        await append_numbers(store, engine, feed, range(1))
+    engine.clock.jump(timedelta(hours=25).total_seconds())
+    await store.expire(engine.clock.now())
+    assert [] == await store.read(feed.account_id, 0, 1 << 20)
 
 
 async def test_batches_expire_behind_every_destination(store: Store, engine: StoreEngine) -> None:
@@ -173,6 +248,36 @@ async def test_dead_letters_are_listed_newest_first(store: Store, engine: StoreE
     newest = await store.dead_letters(None, 1)
     assert [engine.clock.now()] == [one.at for one in newest]
     assert {"acme": 1} == (await store.snapshot()).undecodable_letters
+
+
+async def test_long_unreadable_row_is_kept_in_part(store: Store, engine: StoreEngine) -> None:
+    """Of an undecodable row 64 KiB are kept; the detail says how long it was and what it hashes to."""
+    feed = await store.feed("acme", FINDER)
+    raw = bytes(range(256)) * 1024
+    await store.commit_page(feed, lambda page: page.quarantine([Unreadable(raw, "why")], engine.clock.now()))
+    [letter] = await store.dead_letters("", 10)
+    assert 64 * 1024 == letter.size
+    assert letter.detail.startswith("why ")
+    assert str(len(raw)) in letter.detail
+    assert hashlib.sha256(raw).hexdigest() in letter.detail
+
+
+async def test_sweep_visits_all_in_turn(store: Store, engine: StoreEngine) -> None:
+    """An account with much to remove keeps no other waiting: every account has lost something before it has all."""
+    big, small = await store.feed("acme", FINDER), await store.feed("corp", FINDER)
+    for at in range(200):
+        await append_numbers(store, engine, big, range(at, at + 1))
+    await append_numbers(store, engine, small, range(1))
+    engine.clock.jump(timedelta(days=2).total_seconds())
+
+    async def left(account_id: int) -> bool:
+        return bool(await store.read(account_id, 0, 1))
+
+    small_went_first = False
+    while await store.expire(engine.clock.now()):
+        small_went_first |= await left(big.account_id) and not await left(small.account_id)
+    assert small_went_first
+    assert not await left(big.account_id)
 
 
 async def test_expiry_is_bounded_and_says_so(store: Store, engine: StoreEngine) -> None:

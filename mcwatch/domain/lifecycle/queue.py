@@ -27,7 +27,7 @@ from mcwatch.domain.event import (
     queue_state,
     timestamp,
 )
-from mcwatch.domain.fingerprint import TIMELESS, timeless
+from mcwatch.domain.fingerprint import place_at
 from mcwatch.domain.record import Record
 
 
@@ -75,11 +75,7 @@ def entry_key(feed: str, queue: str, row: Record) -> bytes:
 
 def place_of(message: Message, key: bytes) -> int:
     """Return the second in which the stays of an entry are remembered."""
-    at = message.received_at or message.created_at
-    if at is None:
-        return timeless(key)
-    second = int(at.timestamp())
-    return second if 0 <= second < TIMELESS else timeless(key)
+    return place_at(message.received_at or message.created_at, key)
 
 
 @dataclass

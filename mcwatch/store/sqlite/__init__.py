@@ -1,5 +1,6 @@
 """The store in one SQLite file: WAL, full durability, one writer thread, one reader thread."""
 
+from mcwatch.store.sqlite.offline import OfflineStore
 from mcwatch.store.sqlite.store import SqliteStore, StoreOptions
 
-__all__ = ["SqliteStore", "StoreOptions"]
+__all__ = ["OfflineStore", "SqliteStore", "StoreOptions"]

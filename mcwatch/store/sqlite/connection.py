@@ -3,13 +3,14 @@
 import fcntl
 import os
 import sqlite3
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from mcwatch.domain.errors import StoreCorrupt, StoreUnavailable
-from mcwatch.store.sqlite.errors import translated
+from mcwatch.store.sqlite.errors import NO_ROOM, full, translated
 
 APPLICATION_ID = 0x6D637761
 """``mcwa`` in ASCII: marks the file as ours (https://sqlite.org/pragma.html#pragma_application_id)."""
@@ -41,22 +42,34 @@ class StoreLock:
         lock = self._path.with_name(self._path.name + ".lock")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _unwritable(self._path, error) from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock(file)
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
+        # The number is for people to read: a full disk that has no room for it is no reason not to start.
+        with suppress(OSError):
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        return self
+
+    def _lock(self, file: int) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(self._file, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._file)
-            self._file = None
             raise StoreUnavailable(
-                f"the store {self._path} is in use by another mcwatch (process {holder})",
+                f"the store {self._path} is in use by another mcwatch (process {_holder(file)})",
                 remedy="stop the other process, or give this one a store of its own (store.url)",
             ) from error
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
-        return self
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the store {self._path} cannot be locked: {error.strerror}",
+                remedy="put the store on a file system that can lock files (store.url), best a local one",
+            ) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -66,7 +79,15 @@ class StoreLock:
             self._file = None
 
 
+def _holder(file: int) -> str:
+    with suppress(OSError):
+        return os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+    return "unknown"
+
+
 def _unwritable(path: Path, error: OSError) -> StoreUnavailable:
+    if error.errno in NO_ROOM:
+        return full(path)
     return StoreUnavailable(
         f"the store {path} cannot be opened: {error.strerror}",
         remedy="check store.url, and that its directory exists and is writable by this user",
@@ -110,6 +131,38 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def open_offline(path: Path) -> sqlite3.Connection:
+    """Open the file only to read it, without the lock and without writing, whether or not a daemon has it.
+
+    Raises StoreCorrupt as :func:`open_writer` does, StoreUnavailable when it cannot be read as it is.
+    """
+    try:
+        path.open("rb").close()
+        with translated(path):
+            if path.stat().st_size:
+                _recognise(path)
+            connection = sqlite3.connect(_read_only(path), uri=True, isolation_level=None)
+            try:
+                connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+                version = _version(connection)
+            except BaseException:
+                connection.close()
+                raise
+    except (OSError, StoreUnavailable) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error.__cause__ or error)
+        raise StoreUnavailable(
+            f"the store {path} cannot be read: {reason}",
+            remedy="run this as the user that runs mcwatch; a log left by a crash is read at the next mcwatch run",
+        ) from error
+    if version < len(migrations()):
+        connection.close()
+        raise StoreUnavailable(
+            f"the store {path} is of an older mcwatch (schema {version}) or was not finished",
+            remedy="start mcwatch run once, which brings it up to date",
+        )
+    return connection
+
+
 def _connect(path: Path, *, cache_kib: int) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
     try:
@@ -126,7 +179,6 @@ def _recognise(path: Path) -> None:
     """Refuse what is not ours before anything is written.
 
     The connection is read-only: closing a writing one would move the log of another program's file into that file.
-    Where there is no log, ``immutable`` keeps SQLite from making an empty one.
     """
     with path.open("rb") as file:
         if not file.read(len(_MAGIC)).startswith(_MAGIC):
@@ -134,8 +186,7 @@ def _recognise(path: Path) -> None:
                 f"{path} is damaged or no mcwatch store",
                 remedy="it was left as it is: name a file of its own in store.url",
             )
-    mode = "mode=ro" if _has_log(path) else "immutable=1"
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
+    connection = sqlite3.connect(_read_only(path), uri=True, isolation_level=None)
     try:
         _check_owner(connection, path)
     finally:
@@ -162,6 +213,11 @@ def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
             f"the store {path} is cut short ({path.stat().st_size} of {pages * page_bytes} bytes)",
             remedy="it was left as it is: restore a backup, or move the file away to begin anew",
         )
+
+
+def _read_only(path: Path) -> str:
+    """Return the URI to read the file as it is; where there is no log, ``immutable`` keeps SQLite from making one."""
+    return f"{path.absolute().as_uri()}?{'mode=ro' if _has_log(path) else 'immutable=1'}"
 
 
 def _has_log(path: Path) -> bool:

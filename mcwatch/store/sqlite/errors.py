@@ -1,14 +1,19 @@
 """What SQLite's errors mean for mcwatch."""
 
-import shutil
+import errno
+import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mcwatch.domain.errors import McwatchError, StoreCorrupt, StoreUnavailable
 
-_LITTLE_SPACE = 1 << 20
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says when a file cannot grow: disk full, quota used up, larger than files may be."""
+
+_PROBE_BYTES = 64 * 1024
 _PRIMARY = 0xFF
 _UNUSABLE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _FULL_AS_IO_ERROR = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
@@ -20,22 +25,38 @@ class StoreFull(StoreUnavailable):
     """No room on the disk: nothing was written."""
 
 
-def translate(error: sqlite3.Error, path: Path) -> McwatchError:
+def full(path: Path) -> StoreFull:
+    """Return the error that says so."""
+    return StoreFull(
+        f"the disk that holds the store {path} is full, or a quota or the limit of a file's size is reached",
+        remedy="make room on that disk; polling goes on by itself then",
+    )
+
+
+def translate(error: sqlite3.Error | MemoryError, path: Path) -> McwatchError:
     """Return the error of our tree for one of SQLite's.
 
-    A full disk shows as SQLITE_FULL or, where the shared-memory file or the log cannot grow, as an I/O error; any other
-    I/O error means that what was written may not be there, and then nothing may be written any more. A statement that
-    is wrong in itself is our own fault, and asking again would not mend it.
+    SQLite says SQLITE_FULL for ENOSPC alone; a used-up quota, a file that may not grow and a shared-memory file without
+    room show as I/O errors. Any other I/O error means that what was written may not be there, and then nothing may be
+    written any more. A statement that is wrong in itself is our own fault, and asking again would not mend it.
     """
     if isinstance(error, _OUR_FAULT):
         return McwatchError(f"the store refused what it was asked to do ({type(error).__name__}): a defect in mcwatch")
     code = getattr(error, "sqlite_errorcode", None) or 0
-    primary = code & _PRIMARY
-    if primary == sqlite3.SQLITE_FULL or (code in _FULL_AS_IO_ERROR and _nearly_full(path)):
-        return StoreFull(
-            f"the disk that holds the store {path} is full",
-            remedy="make room on that disk; polling goes on by itself then",
+    # Python raises MemoryError in place of SQLITE_NOMEM.
+    if isinstance(error, MemoryError) or code in {sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_IOERR_NOMEM}:
+        return StoreUnavailable(
+            f"there was no memory for what the store {path} was asked to do", remedy="give mcwatch more memory"
         )
+    if code & _PRIMARY == sqlite3.SQLITE_FULL or (code in _FULL_AS_IO_ERROR and _cannot_grow(path)):
+        return full(path)
+    return _fatal(error, code & _PRIMARY, path) or StoreUnavailable(
+        f"the store {path} takes no writes now ({error})",
+        remedy="check that the file and its directory are writable and that nothing else uses the file",
+    )
+
+
+def _fatal(error: sqlite3.Error, primary: int, path: Path) -> StoreCorrupt | None:
     if primary in _UNUSABLE:
         return StoreCorrupt(
             f"the store {path} is damaged or no mcwatch store ({error})",
@@ -46,17 +67,25 @@ def translate(error: sqlite3.Error, path: Path) -> McwatchError:
             f"the disk that holds the store {path} failed ({error})",
             remedy="check the disk and its file system, then start again",
         )
-    return StoreUnavailable(
-        f"the store {path} takes no writes now ({error})",
-        remedy="check that the file and its directory are writable and that nothing else uses the file",
-    )
+    return None
 
 
-def _nearly_full(path: Path) -> bool:
+def _cannot_grow(path: Path) -> bool:
+    """Tell whether a file beside the store has no room where the store's files end, by writing there."""
     try:
-        return shutil.disk_usage(path.parent).free < _LITTLE_SPACE
-    except OSError:
-        return False
+        files = (path, path.with_name(path.name + "-wal"))
+        end = max(file.stat().st_size if file.exists() else 0 for file in files)
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            # The gap before ``end`` takes no room, but counts for the limit of a file's size.
+            data = bytes(_PROBE_BYTES)
+            while data:
+                written = os.pwrite(file.fileno(), data, end)
+                data, end = data[written:], end + written
+            # A network's file system says only then that a quota is used up.
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno in NO_ROOM
+    return False
 
 
 @contextmanager
@@ -64,5 +93,5 @@ def translated(path: Path) -> Iterator[None]:
     """Translate SQLite's errors in the block."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, MemoryError) as error:
         raise translate(error, path) from error

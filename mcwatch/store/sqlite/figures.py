@@ -5,15 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mcwatch.domain.outbox import DeadLetter, DestinationFigures, FeedFigures, StoreSnapshot
+from mcwatch.store.sqlite.backlog import Backlog
 
-_BACKLOG_BYTES = (
-    "SELECT coalesce(sum(o.stored_bytes), 0) FROM outbox o JOIN"
-    " (SELECT account_id, min(position) AS reached FROM position GROUP BY account_id) p"
-    " ON p.account_id = o.account_id WHERE o.first_offset >="
-    " coalesce((SELECT max(first_offset) FROM outbox"
-    " WHERE account_id = p.account_id AND first_offset <= p.reached), 0)"
-    " AND o.first_offset + o.count > p.reached"
-)
 _OLDEST_MS = (
     "SELECT min((SELECT observed_ms FROM outbox WHERE account_id = p.account_id AND first_offset <= p.position"
     " ORDER BY first_offset DESC LIMIT 1)) FROM position p JOIN account a ON a.id = p.account_id"
@@ -21,7 +14,7 @@ _OLDEST_MS = (
 )
 
 
-def snapshot(connection: sqlite3.Connection, path: Path, limit_bytes: int) -> StoreSnapshot:
+def snapshot(connection: sqlite3.Connection, path: Path, limit_bytes: int, backlog: Backlog) -> StoreSnapshot:
     """Read everything within one read transaction."""
     connection.execute("BEGIN")
     try:
@@ -34,7 +27,7 @@ def snapshot(connection: sqlite3.Connection, path: Path, limit_bytes: int) -> St
                     " ON d.account_id = a.id AND d.destination_id IS NULL GROUP BY a.id"
                 ).fetchall()
             ),
-            outbox_bytes=connection.execute(_BACKLOG_BYTES).fetchone()[0],
+            outbox_bytes=backlog.total_bytes(connection),
             outbox_limit_bytes=limit_bytes,
             store_bytes=store_bytes(path),
         )
@@ -42,10 +35,13 @@ def snapshot(connection: sqlite3.Connection, path: Path, limit_bytes: int) -> St
         connection.execute("COMMIT")
 
 
-def backlog_bytes(connection: sqlite3.Connection) -> int:
+def backlog_bytes(connection: sqlite3.Connection, backlog: Backlog) -> int:
     """Return the stored bytes that some destination has not received."""
-    held: int = connection.execute(_BACKLOG_BYTES).fetchone()[0]
-    return held
+    connection.execute("BEGIN")
+    try:
+        return backlog.total_bytes(connection)
+    finally:
+        connection.execute("COMMIT")
 
 
 def store_bytes(path: Path) -> int:
@@ -75,7 +71,9 @@ def _feeds(connection: sqlite3.Connection) -> list[FeedFigures]:
 
 def _destinations(connection: sqlite3.Connection) -> list[DestinationFigures]:
     found = []
-    for destination_id, name in connection.execute("SELECT id, name FROM destination ORDER BY name").fetchall():
+    for destination_id, name in connection.execute(
+        "SELECT id, name FROM destination WHERE released_secs IS NULL ORDER BY name"
+    ).fetchall():
         offered, waiting, delivered, not_selected, skipped = connection.execute(
             "SELECT coalesce(sum(a.head - p.origin), 0), coalesce(sum(a.head - p.position), 0),"
             " coalesce(sum(p.delivered), 0), coalesce(sum(p.not_selected), 0), coalesce(sum(p.skipped), 0)"

@@ -2,9 +2,19 @@
 
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from mcwatch.domain.page import Feed
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A destination that was given up, the events it had not received and the dead letters that stay for now."""
+
+    name: str
+    waiting: int
+    dead_letters: int
 
 
 def enrol_feed(connection: sqlite3.Connection, account: str, source: str) -> Feed:
@@ -19,7 +29,7 @@ def enrol_feed(connection: sqlite3.Connection, account: str, source: str) -> Fee
     ).fetchone()[0]
     connection.execute(
         "INSERT INTO position (destination_id, account_id, origin, position)"
-        " SELECT id, ?1, 0, 0 FROM destination WHERE true ON CONFLICT DO NOTHING",
+        " SELECT id, ?1, 0, 0 FROM destination WHERE released_secs IS NULL ON CONFLICT DO NOTHING",
         (account_id,),
     )
     return Feed(feed_id, account_id, account, source)
@@ -33,7 +43,11 @@ def enrol_destinations(connection: sqlite3.Connection, starts: Mapping[str, bool
     """
     for name, at_head in starts.items():
         connection.execute("INSERT INTO destination (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
-        connection.execute("UPDATE destination SET gone_secs = NULL WHERE name = ?", (name,))
+        # Nothing is written where nothing changes, so that a start needs no room on the disk.
+        connection.execute(
+            "UPDATE destination SET gone_secs = NULL, released_secs = NULL WHERE name = ? AND gone_secs IS NOT NULL",
+            (name,),
+        )
         oldest = (
             "head" if at_head else
             "coalesce((SELECT min(first_offset) FROM outbox WHERE account_id = account.id), head)"
@@ -44,7 +58,7 @@ def enrol_destinations(connection: sqlite3.Connection, starts: Mapping[str, bool
             " WHERE destination.name = ? ON CONFLICT DO NOTHING",
             (name,),
         )
-    rows = connection.execute("SELECT name FROM destination").fetchall()
+    rows = connection.execute("SELECT name FROM destination WHERE released_secs IS NULL").fetchall()
     gone = sorted(name for (name,) in rows if name not in starts)
     connection.executemany(
         "UPDATE destination SET gone_secs = ? WHERE name = ? AND gone_secs IS NULL",
@@ -53,14 +67,33 @@ def enrol_destinations(connection: sqlite3.Connection, starts: Mapping[str, bool
     return gone
 
 
-def release_destinations(connection: sqlite3.Connection, gone_before_secs: int) -> list[str]:
-    """Forget destinations gone before that time, with their positions and counts; return their names."""
-    rows = connection.execute("SELECT id, name FROM destination WHERE gone_secs < ?", (gone_before_secs,)).fetchall()
-    for destination_id, _ in rows:
-        for table in ("position", "refusal", "dead_letter"):
-            connection.execute(f"DELETE FROM {table} WHERE destination_id = ?", (destination_id,))  # noqa: S608
-        connection.execute("DELETE FROM destination WHERE id = ?", (destination_id,))
-    return [name for _, name in rows]
+def release_destinations(connection: sqlite3.Connection, gone_before_secs: int, now_secs: int) -> list[Released]:
+    """Forget the positions and counts of destinations gone before that time; their dead letters expire by themselves.
+
+    The name is kept for as long as a dead letter has it.
+    """
+    connection.execute(
+        "DELETE FROM destination WHERE released_secs IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE destination_id = destination.id)"
+    )
+    rows = connection.execute(
+        "SELECT id, name FROM destination WHERE gone_secs < ? AND released_secs IS NULL", (gone_before_secs,)
+    ).fetchall()
+    released = []
+    for destination_id, name in rows:
+        (waiting,) = connection.execute(
+            "SELECT coalesce(sum(a.head - p.position), 0) FROM position p JOIN account a ON a.id = p.account_id"
+            " WHERE p.destination_id = ?",
+            (destination_id,),
+        ).fetchone()
+        (letters,) = connection.execute(
+            "SELECT count(*) FROM dead_letter WHERE destination_id = ?", (destination_id,)
+        ).fetchone()
+        connection.execute("DELETE FROM position WHERE destination_id = ?", (destination_id,))
+        connection.execute("DELETE FROM refusal WHERE destination_id = ?", (destination_id,))
+        connection.execute("UPDATE destination SET released_secs = ? WHERE id = ?", (now_secs, destination_id))
+        released.append(Released(name, waiting, letters))
+    return released
 
 
 def positions(connection: sqlite3.Connection, destination: str) -> dict[int, int]:
@@ -75,3 +108,13 @@ def positions(connection: sqlite3.Connection, destination: str) -> dict[int, int
 def heads(connection: sqlite3.Connection) -> dict[int, int]:
     """Return the head per account id."""
     return dict(connection.execute("SELECT id, head FROM account").fetchall())
+
+
+def cursors_of(connection: sqlite3.Connection, account: str, source: str) -> dict[str, bytes]:
+    """Return the cursors of a feed by name, none for a feed that is not registered."""
+    rows = connection.execute(
+        "SELECT c.name, c.value FROM cursor c JOIN feed f ON f.id = c.feed_id JOIN account a ON a.id = f.account_id"
+        " WHERE a.name = ? AND f.source = ?",
+        (account, source),
+    )
+    return dict(rows.fetchall())

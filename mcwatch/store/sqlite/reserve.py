@@ -1,39 +1,87 @@
 """Room set aside for a full disk, so that positions and expiry can still be written when pages cannot."""
 
+import errno
 import os
 from pathlib import Path
+
+import structlog
+
+from mcwatch.store.sqlite.errors import NO_ROOM
 
 _MARGIN_BYTES = 1 << 20
 """What pages need beside the reserve on the disk, at least; else the room just given up would count as room again."""
 
+_NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+_CHUNK_BYTES = 1 << 20
+
+logger = structlog.get_logger(__name__)
+
 
 class Reserve:
-    """A file of fixed size beside the store, given up when the disk is full and taken back when there is room."""
+    """A file of fixed size beside the store, given up when the disk is full and taken back when there is room.
+
+    No failure of it gets out: where it cannot be kept for another reason than want of room, the store does without.
+    """
 
     def __init__(self, store: Path, size_bytes: int) -> None:
         self._path = store.with_name(store.name + ".reserve")
         self._size = size_bytes
+        self._complained = False
 
     def release(self) -> None:
-        """Give the room to the store."""
-        self._path.unlink(missing_ok=True)
+        """Give the room to the store; blocks while the file system frees it."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            self._complain(error)
 
     def take(self) -> bool:
         """Set the room aside; False when the disk has none."""
         if not self._size:
+            self.release()
             return True
         try:
-            if self._path.exists() and self._path.stat().st_size == self._size:
-                return True
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.posix_fallocate(file, 0, self._size)
+                self._fit(file)
             finally:
                 os.close(file)
-        except OSError:
-            self._path.unlink(missing_ok=True)
-            return False
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                self.release()
+                return False
+            self._complain(error)
         return True
+
+    def _fit(self, file: int) -> None:
+        """Bring the file to size, each byte of it allocated."""
+        size = os.fstat(file).st_size
+        if size > self._size:
+            os.ftruncate(file, self._size)
+        if size >= self._size:
+            return
+        try:
+            os.posix_fallocate(file, 0, self._size)
+        except OSError as error:
+            if error.errno not in _NOT_SUPPORTED:
+                raise
+            self._fill(file, size)
+
+    def _fill(self, file: int, at: int) -> None:
+        while at < self._size:
+            at += os.pwrite(file, bytes(min(_CHUNK_BYTES, self._size - at)), at)
+        # Some file systems find out only then that they have no room.
+        os.fsync(file)
+
+    def _complain(self, error: OSError) -> None:
+        if not self._complained:
+            self._complained = True
+            logger.warning(
+                "no_store_reserve",
+                path=str(self._path),
+                reason=error.strerror,
+                remedy="remove what is in the way or set store.reserve to 0; a full disk stops delivery sooner without",
+            )
 
     def take_back(self, inside_bytes: int) -> bool:
         """Set the room aside again once pages have some beside it: on the disk, or free inside the store's file."""

@@ -1,15 +1,24 @@
 """Expiry: what is past its time goes in small pieces, so that no poll waits for it."""
 
 import sqlite3
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 
 from mcwatch.domain.fingerprint import TIMELESS
-from mcwatch.store.sqlite.registry import release_destinations
-from mcwatch.store.sqlite.transaction import SLOT_BITS, milliseconds
+from mcwatch.store.sqlite.registry import Released, release_destinations
+from mcwatch.store.sqlite.transaction import SECOND_MASK, SLOT_BITS, milliseconds
 
-_SECONDS_AT_ONCE = 500
-_ROWS_AT_ONCE = 50
+_ROOM = 500
+"""What a piece may remove: so many seconds of fingerprints or dead letters, or fewer outbox rows, which are larger."""
+
+_OUTBOX_COST = 10
+_VISITS = 200
+"""Places a piece looks at, whether or not anything is due there."""
+
+_NOBODY_WAITS = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,56 +30,114 @@ class Keep:
     dead_letters: timedelta
 
 
+class Kind(Enum):
+    """What there is to expire."""
+
+    SECONDS = "seconds"
+    TOUCHED = "touched"
+    OUTBOX = "outbox"
+    DEAD_LETTERS = "dead_letters"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sweep looks: a feed's seconds, an account's outbox, or what is found whosever it is."""
+
+    kind: Kind
+    id: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """What one piece of expiry removed, and whether there may be more."""
+    """What one piece of expiry removed, and the places this sweep has yet to visit."""
 
-    fingerprints: int
-    batches: int
     dead_letters: int
-    destinations: list[str]
-    more: bool
+    destinations: list[Released]
+    rest: tuple[Place, ...]
 
 
-def expire(connection: sqlite3.Connection, keep: Keep, now: datetime) -> Expired:
-    """Remove a bounded amount."""
-    feeds = [row[0] for row in connection.execute("SELECT id FROM feed")]
-    accounts = [row[0] for row in connection.execute("SELECT id FROM account")]
-    destinations = release_destinations(connection, int((now - keep.delivered).timestamp()))
-    seconds = batches = 0
-    for feed in feeds:
-        room = _SECONDS_AT_ONCE - seconds
-        seconds += _expire_seen(connection, feed, int((now - keep.fingerprints).timestamp()), room) if room else 0
-    for account in accounts:
-        room = _ROWS_AT_ONCE - batches
-        batches += _expire_outbox(connection, account, milliseconds(now - keep.delivered), room) if room else 0
-    letters = connection.execute(
-        "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE at_ms < ? LIMIT ?)",
-        (milliseconds(now - keep.dead_letters), _SECONDS_AT_ONCE),
-    ).rowcount
-    more = seconds >= _SECONDS_AT_ONCE or batches >= _ROWS_AT_ONCE or letters >= _SECONDS_AT_ONCE
-    return Expired(seconds, batches, letters, destinations, more)
+def expire(connection: sqlite3.Connection, keep: Keep, now: datetime, rest: Sequence[Place] = ()) -> Expired:
+    """Remove a bounded amount at a bounded number of places; ``rest`` is where the piece before stopped.
+
+    A place with more than a piece may remove is visited again after all others, so that none keeps them waiting.
+    """
+    released = release_destinations(connection, int((now - keep.delivered).timestamp()), int(now.timestamp()))
+    places = deque(rest or _places(connection))
+    room, letters = _ROOM, 0
+    for _ in range(min(_VISITS, len(places))):
+        place = places.popleft()
+        cost = _OUTBOX_COST if place.kind is Kind.OUTBOX else 1
+        most = max(room // cost, 1)
+        removed = _expire_place(connection, place, keep, now, most)
+        letters += removed if place.kind is Kind.DEAD_LETTERS else 0
+        if removed >= most:
+            places.append(place)
+        room -= removed * cost
+        if room <= 0:
+            break
+    return Expired(letters, released, tuple(places))
 
 
-def _expire_seen(connection: sqlite3.Connection, feed: int, before_secs: int, most: int) -> int:
+def _places(connection: sqlite3.Connection) -> list[Place]:
+    return [
+        *(Place(Kind.SECONDS, feed) for (feed,) in connection.execute("SELECT id FROM feed")),
+        *(Place(Kind.OUTBOX, account) for (account,) in connection.execute("SELECT id FROM account")),
+        Place(Kind.TOUCHED),
+        Place(Kind.DEAD_LETTERS),
+    ]
+
+
+def _expire_place(connection: sqlite3.Connection, place: Place, keep: Keep, now: datetime, most: int) -> int:
+    if place.kind is Kind.OUTBOX:
+        return _expire_outbox(connection, place.id, milliseconds(now - keep.delivered), most)
+    if place.kind is Kind.DEAD_LETTERS:
+        return _expire_letters(connection, milliseconds(now - keep.dead_letters), most)
+    before_secs = int((now - keep.fingerprints).timestamp())
+    if place.kind is Kind.SECONDS:
+        return _expire_seconds(connection, place.id, before_secs, most)
+    return _expire_touched(connection, before_secs, most)
+
+
+def _expire_seconds(connection: sqlite3.Connection, feed: int, before_secs: int, most: int) -> int:
     base = feed << SLOT_BITS
-    timed = connection.execute(
-        "DELETE FROM seen WHERE slot IN (SELECT slot FROM seen WHERE slot >= ? AND slot < ? LIMIT ?)",
+    return connection.execute(
+        "DELETE FROM seen WHERE slot IN"
+        " (SELECT slot FROM seen WHERE slot >= ? AND slot < ? AND touched_secs IS NULL LIMIT ?)",
         (base, base | before_secs, most),
     ).rowcount
-    untimed = connection.execute(
-        "DELETE FROM seen WHERE slot IN"
-        " (SELECT slot FROM seen WHERE slot >= ? AND slot < ? AND touched_secs < ? LIMIT ?)",
-        (base | TIMELESS, (feed + 1) << SLOT_BITS, before_secs, most - timed),
+
+
+def _expire_touched(connection: sqlite3.Connection, before_secs: int, most: int) -> int:
+    return connection.execute(
+        "DELETE FROM seen WHERE slot IN (SELECT slot FROM seen INDEXED BY seen_by_touch WHERE touched_secs < ?1"
+        " AND (slot & ?2 < ?1 OR slot & ?2 >= ?3) LIMIT ?4)",
+        (before_secs, SECOND_MASK, TIMELESS, most),
     ).rowcount
-    return timed + untimed
 
 
 def _expire_outbox(connection: sqlite3.Connection, account: int, before_ms: int, most: int) -> int:
+    """Remove the oldest rows, none before its forerunners: a destination may begin at the oldest and wants no hole."""
+    (reached,) = connection.execute(
+        "SELECT min(p.position) FROM destination d CROSS JOIN position p ON p.destination_id = d.id"
+        " WHERE p.account_id = ?",
+        (account,),
+    ).fetchone()
+    oldest = connection.execute(
+        "SELECT id, first_offset + count, observed_ms FROM outbox INDEXED BY outbox_log"
+        " WHERE account_id = ? ORDER BY first_offset LIMIT ?",
+        (account, most),
+    ).fetchall()
+    limit = _NOBODY_WAITS if reached is None else reached
+    passed = [(row_id, observed_ms) for row_id, end, observed_ms in oldest if end <= limit]
+    # A row is older than those behind it, whatever a clock that ran ahead once has written on it.
+    due = max((at for at, (_, observed_ms) in enumerate(passed, 1) if observed_ms < before_ms), default=0)
+    connection.executemany("DELETE FROM outbox WHERE id = ?", [(row_id,) for row_id, _ in passed[:due]])
+    return due
+
+
+def _expire_letters(connection: sqlite3.Connection, before_ms: int, most: int) -> int:
     return connection.execute(
-        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE account_id = ?1 AND observed_ms < ?2"
-        " AND first_offset + count <="
-        " coalesce((SELECT min(position) FROM position WHERE account_id = ?1), 9223372036854775807)"
-        " ORDER BY first_offset LIMIT ?3)",
-        (account, before_ms, most),
+        "DELETE FROM dead_letter WHERE id IN"
+        " (SELECT id FROM dead_letter INDEXED BY dead_letter_by_age WHERE at_ms < ? ORDER BY at_ms LIMIT ?)",
+        (before_ms, most),
     ).rowcount

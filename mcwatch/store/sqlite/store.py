@@ -14,13 +14,14 @@ from typing import Any, Self, TypeVar
 import structlog
 import zstandard
 
-from mcwatch.domain.errors import McwatchError, StoreUnavailable
+from mcwatch.domain.errors import StoreUnavailable
 from mcwatch.domain.outbox import DeadLetter, OutboxRow, Settlement, StoreSnapshot
 from mcwatch.domain.page import Feed, PageTransaction
 from mcwatch.interfaces import Clock
 from mcwatch.store.sqlite import figures, outbox, registry, retention
+from mcwatch.store.sqlite.backlog import Backlog
 from mcwatch.store.sqlite.connection import StoreLock, open_reader, open_writer
-from mcwatch.store.sqlite.errors import StoreFull, translated
+from mcwatch.store.sqlite.errors import StoreFull, full, translated
 from mcwatch.store.sqlite.reserve import Reserve
 from mcwatch.store.sqlite.transaction import SqlitePageTransaction
 from mcwatch.store.sqlite.writer import Writer
@@ -51,6 +52,15 @@ class StoreOptions:
         return retention.Keep(self.keep_fingerprints, self.keep_delivered, self.keep_dead_letters)
 
 
+def _open_both(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    writing = open_writer(path)
+    try:
+        return writing, open_reader(path)
+    except BaseException:
+        writing.close()
+        raise
+
+
 class SqliteStore:
     """``interfaces.Store`` in one file; an async context manager that holds the file's lock."""
 
@@ -61,6 +71,8 @@ class SqliteStore:
         self._reserve = Reserve(options.path, options.reserve_bytes)
         self._compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
         self._stack = ExitStack()
+        self._backlog = Backlog()
+        self._sweep: tuple[retention.Place, ...] = ()
         self._heads: dict[int, int] = {}
         self._sequence = 0
         self._news = asyncio.Event()
@@ -71,15 +83,14 @@ class SqliteStore:
         loop = asyncio.get_running_loop()
         try:
             self._stack.enter_context(StoreLock(self._options.path))
-            connection = await asyncio.to_thread(open_writer, self._options.path)
+            writing, self._reading = await self._open()
+            self._stack.callback(self._reading.close)
             observe = self._metrics.store_commit_duration_seconds.observe
-            self._writer = Writer(connection, self._options.path, observe, self._clock.monotonic)
+            self._writer = Writer(writing, self._options.path, observe, self._clock.monotonic)
             self._writer.start()
             self._stack.callback(self._writer.stop)
-            self._reading = open_reader(self._options.path)
-            self._stack.callback(self._reading.close)
             self._reader = self._stack.enter_context(ThreadPoolExecutor(1, "mcwatch-store-reader"))
-            self.full = not await loop.run_in_executor(self._reader, self._reserve.take)
+            self.full = self.full or not await loop.run_in_executor(self._reader, self._reserve.take)
             self._heads = await self._read(registry.heads)
         except BaseException:
             self._stack.close()
@@ -90,6 +101,15 @@ class SqliteStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self._stack.close)
+
+    async def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+        """Open both connections; a start on a full disk takes the reserve for what opening needs."""
+        try:
+            return await asyncio.to_thread(_open_both, self._options.path)
+        except StoreFull:
+            self._declare_full()
+            await asyncio.to_thread(self._reserve.release)
+        return await asyncio.to_thread(_open_both, self._options.path)
 
     async def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
         def ask() -> T:
@@ -104,24 +124,31 @@ class SqliteStore:
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do what must go on when the disk is full: the reserve is for it."""
+        was_full = self.full
         try:
             return await self._submit(work)
         except StoreFull:
-            if self.full:
+            if was_full:
                 raise
             self._give_up_reserve()
         return await self._submit(work)
 
     def _give_up_reserve(self) -> None:
+        """Have the reserve removed before any work queued from now on."""
         if not self.full:
-            self.full = True
-            self._reserve.release()
-            logger.error("store_full", path=str(self._options.path), reserve_bytes=self._options.reserve_bytes)
+            self._declare_full()
+            _ = self._writer.call(self._reserve.release, asyncio.get_running_loop())
+
+    def _declare_full(self) -> None:
+        self.full = True
+        logger.error("store_full", path=str(self._options.path), reserve_bytes=self._options.reserve_bytes)
 
     async def recover(self) -> bool:
         """Take the reserve back if there is room again; return whether pages can be committed."""
         if not self.full:
             return True
+        # A reserve being given up must be gone before it is taken back.
+        await self.ping()
         try:
             inside_bytes = await self._read(figures.shrink_log)
         except StoreUnavailable:
@@ -133,10 +160,7 @@ class SqliteStore:
 
     async def ping(self) -> None:
         """Return when the writer thread has answered, whatever it can write."""
-        try:
-            await self._write(lambda connection: None)
-        except McwatchError:
-            return
+        await self._writer.call(lambda: None, asyncio.get_running_loop())
 
     async def feed(self, account: str, source: str) -> Feed:
         """Register a feed, or find it again."""
@@ -155,10 +179,7 @@ class SqliteStore:
     async def commit_page(self, feed: Feed, work: Callable[[PageTransaction], T]) -> T:
         """Run ``work`` on the writer thread and commit it."""
         if not await self.recover():
-            raise StoreFull(
-                f"the disk that holds the store {self._options.path} is full",
-                remedy="make room on that disk; polling goes on by itself then",
-            )
+            raise full(self._options.path)
 
         def commit(connection: sqlite3.Connection) -> tuple[T, int | None]:
             transaction = SqlitePageTransaction(connection, feed, self._compressor, self._clock.now())
@@ -208,22 +229,25 @@ class SqliteStore:
 
     async def expire(self, now: datetime) -> bool:
         """Remove a bounded amount of what is past its time; return whether more is left."""
-        keep = self._options.keep
-        expired = await self._write(lambda connection: retention.expire(connection, keep, now))
+        keep, rest = self._options.keep, self._sweep
+        expired = await self._write(lambda connection: retention.expire(connection, keep, now, rest))
+        self._sweep = expired.rest
         if expired.dead_letters:
             logger.warning("dead_letters_expired", count=expired.dead_letters)
-        for name in expired.destinations:
-            logger.warning("destination_released", destination=name)
-        return expired.more
+        for gone in expired.destinations:
+            logger.warning(
+                "destination_released", destination=gone.name, waiting=gone.waiting, dead_letters=gone.dead_letters
+            )
+        return bool(expired.rest)
 
     async def snapshot(self) -> StoreSnapshot:
         """Return all stored figures as of one moment."""
         path, limit = self._options.path, self._options.max_backlog_bytes
-        return await self._read(lambda connection: figures.snapshot(connection, path, limit))
+        return await self._read(lambda connection: figures.snapshot(connection, path, limit, self._backlog))
 
     async def backlog_bytes(self) -> int:
         """Return the stored bytes that some destination has not received."""
-        return await self._read(figures.backlog_bytes)
+        return await self._read(lambda connection: figures.backlog_bytes(connection, self._backlog))
 
     async def dead_letters(self, destination: str | None, limit: int) -> list[DeadLetter]:
         """List dead letters, newest first."""

@@ -1,5 +1,6 @@
 """A page's transaction: what a decision reads and everything that commits with it."""
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -8,14 +9,17 @@ from datetime import datetime
 import zstandard
 
 from mcwatch.domain.errors import FailureReason
+from mcwatch.domain.event import QUEUE
 from mcwatch.domain.fingerprint import TIMELESS
 from mcwatch.domain.page import Feed, PageCounts
 from mcwatch.domain.record import Unreadable
 
 SLOT_BITS = 34
-_SECOND = (1 << SLOT_BITS) - 1
+SECOND_MASK = (1 << SLOT_BITS) - 1
 _DENSE = 4
 """A page whose seconds fill at least one in so many of their span is read as one range, which costs a third."""
+_KEPT_BYTES = 64 * 1024
+"""Of a row that cannot be read: enough to see what it is, where an answer of 64 MiB may be one such row."""
 
 _REMEMBER = (
     "INSERT INTO seen (slot, marks, chains, touched_secs) VALUES (?, ?, ?, ?)"
@@ -27,6 +31,13 @@ _REMEMBER = (
 def milliseconds(at: datetime) -> int:
     """Return Unix time in milliseconds."""
     return int(at.timestamp() * 1000)
+
+
+def _problem(row: Unreadable) -> str:
+    if len(row.raw) <= _KEPT_BYTES:
+        return row.problem
+    digest = hashlib.sha256(row.raw).hexdigest()
+    return f"{row.problem} (the first {_KEPT_BYTES} of {len(row.raw)} bytes kept; SHA-256 of all {digest})"
 
 
 class SqlitePageTransaction:
@@ -76,22 +87,25 @@ class SqlitePageTransaction:
                 f"SELECT slot, {column} FROM seen WHERE slot BETWEEN ? AND ?",  # noqa: S608 - a column of ours
                 (base | first, base | last),
             )
-            return {slot & _SECOND: body for slot, body in rows if slot & _SECOND in seconds}
+            return {slot & SECOND_MASK: body for slot, body in rows if slot & SECOND_MASK in seconds}
         slots = json.dumps([base | second for second in seconds])
         rows = self._connection.execute(
             f"SELECT slot, {column} FROM seen WHERE slot IN (SELECT value FROM json_each(?))",  # noqa: S608
             (slots,),
         )
-        return {slot & _SECOND: body for slot, body in rows}
+        return {slot & SECOND_MASK: body for slot, body in rows}
 
     def remember(self, rows: Iterable[tuple[int, bytes, bytes]]) -> None:
         """Replace (second, fingerprints, lifecycle state)."""
         base, touched = self._base, int(self._now.timestamp())
+        # What a queue remembers are stays that end now, of mails that may be older than anything is kept: counted from
+        # the mail's own time the number of stays would be gone at once, and a return would repeat the first one's ids.
+        from_second = 0 if self._feed.source == QUEUE else TIMELESS
         # In order: SQLite appends ascending keys but splits pages for descending ones, at three times the cost.
         self._connection.executemany(
             _REMEMBER,
             [
-                (base | second, marks, chains, touched if second >= TIMELESS else None)
+                (base | second, marks, chains, touched if second >= from_second else None)
                 for second, marks, chains in sorted(rows)
             ],
         )
@@ -147,7 +161,13 @@ class SqlitePageTransaction:
             "INSERT INTO dead_letter (destination_id, account_id, event_id, reason, detail, body, at_ms)"
             " VALUES (NULL, ?, '', ?, ?, ?, ?)",
             [
-                (self._feed.account_id, FailureReason.UNDECODABLE, row.problem, row.raw, milliseconds(observed_at))
+                (
+                    self._feed.account_id,
+                    FailureReason.UNDECODABLE,
+                    _problem(row),
+                    row.raw[:_KEPT_BYTES],
+                    milliseconds(observed_at),
+                )
                 for row in rows
             ],
         )

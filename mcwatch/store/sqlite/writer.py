@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mcwatch.domain.errors import McwatchError, StoreCorrupt
+from mcwatch.domain.errors import StoreCorrupt
 from mcwatch.store.sqlite.errors import translate
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -19,10 +19,12 @@ _GROUP = 64
 
 @dataclass(slots=True)
 class _Job:
-    work: Work
+    work: Work | None
     future: "Future[Any]"
     loop: AbstractEventLoop
     after: After | None
+    call: Callable[[], None] | None = None
+    """Done outside any transaction, before the works it waited with."""
     result: Any = None
     error: BaseException | None = None
 
@@ -44,7 +46,7 @@ class Writer:
     """Runs work against the writing connection in transactions of the thread's own.
 
     Work that waits shares one commit, since a commit costs an fsync and the work little. ``observe`` is called with the
-    seconds each commit took.
+    seconds each commit that changed something took.
     """
 
     def __init__(
@@ -76,6 +78,15 @@ class Writer:
         self._jobs.put(job)
         return job.future
 
+    def call(self, call: Callable[[], None], loop: AbstractEventLoop) -> "Future[Any]":
+        """Queue a call that needs no transaction and never raises; it runs before any work queued after it.
+
+        The future ends when the works queued before it have ended too.
+        """
+        job = _Job(None, loop.create_future(), loop, None, call)
+        self._jobs.put(job)
+        return job.future
+
     def stop(self) -> None:
         """Finish what is queued, move the log into the file, close the connection; blocks."""
         self._jobs.put(None)
@@ -84,9 +95,9 @@ class Writer:
 
     def _run(self) -> None:
         while (group := self._next_group()) is not None:
-            self._commit(group)
-            if any(job.error for job in group) and len(group) > 1:
-                self._one_by_one(group)
+            for call in [job.call for job in group if job.call is not None]:
+                call()
+            self._commit_all([job for job in group if job.work is not None])
             for loop in {job.loop for job in group}:
                 mine = [job for job in group if job.loop is loop]
                 if not loop.is_closed():
@@ -110,16 +121,17 @@ class Writer:
             group.append(job)
         return group
 
+    def _commit_all(self, works: list[_Job]) -> None:
+        if works:
+            self._commit(works)
+        if len(works) > 1 and any(job.error for job in works):
+            self._one_by_one(works)
+
     def _commit(self, group: list[_Job]) -> None:
         """Do all work in one transaction; a failure undoes and marks the whole group."""
         started = self._monotonic()
         try:
-            if self._broken is not None:
-                raise self._broken
-            self._connection.execute("BEGIN IMMEDIATE")
-            for job in group:
-                job.result = job.work(self._connection)
-            self._connection.execute("COMMIT")
+            changes = self._transact(group)
         except BaseException as error:  # noqa: BLE001 - every failure belongs to whoever asked for the work
             self._undo()
             meaning = self._meaning(error)
@@ -128,7 +140,21 @@ class Writer:
             for job in group:
                 job.error = meaning
         else:
-            self._observe(self._monotonic() - started)
+            if changes:
+                self._observe(self._monotonic() - started)
+
+    def _transact(self, group: list[_Job]) -> int:
+        """Return how many rows changed."""
+        if self._broken is not None:
+            raise self._broken
+        self._connection.execute("BEGIN IMMEDIATE")
+        before = self._connection.total_changes
+        for job in group:
+            if job.work is not None:
+                job.result = job.work(self._connection)
+        changes = self._connection.total_changes - before
+        self._connection.execute("COMMIT")
+        return changes
 
     def _one_by_one(self, group: list[_Job]) -> None:
         """Give each work a transaction of its own, so that only the one at fault fails."""
@@ -145,7 +171,7 @@ class Writer:
                 self._connection.interrupt()
 
     def _meaning(self, error: BaseException) -> BaseException:
-        if isinstance(error, McwatchError) or not isinstance(error, sqlite3.Error):
+        if not isinstance(error, (sqlite3.Error, MemoryError)):
             return error
         meaning = translate(error, self._path)
         meaning.__cause__ = error

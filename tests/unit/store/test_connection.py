@@ -1,5 +1,7 @@
 """Opening the file: whose it may be, what is set, what is refused and left as it was."""
 
+import errno
+import fcntl
 import hashlib
 import os
 import sqlite3
@@ -11,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from mcwatch.domain.errors import McwatchError, StoreCorrupt, StoreUnavailable
+from mcwatch.store.sqlite import store as store_module
 from mcwatch.store.sqlite.connection import APPLICATION_ID, StoreLock, migrations, open_reader, open_writer
+from mcwatch.store.sqlite.errors import full
 from tests.contract.store_kit import SqliteEngine, append_numbers
 from tests.unit.store.processes import HOLD, end, line_of, start
 from tests.unit.store.stores import opened
@@ -212,6 +216,51 @@ async def test_second_process_is_refused_by_pid(path: Path) -> None:
     await end(other)
     async with opened(path) as store:
         assert await store.recover()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EIO])
+def test_file_that_cannot_be_locked_is_unavailable(path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A file system that cannot lock is named as such, and no descriptor is left open."""
+
+    def refuse(*_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir()))
+    with pytest.raises(StoreUnavailable, match="cannot be locked"), StoreLock(path):
+        pytest.fail("it was locked")
+    assert before == len(list(descriptors.iterdir()))
+
+
+def test_lock_needs_no_room_for_the_number(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk the lock is held without the number of its process."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+    with StoreLock(path), pytest.raises(StoreUnavailable, match="process unknown"), StoreLock(path):
+        pytest.fail("it was locked twice")
+
+
+async def test_start_on_a_full_disk_takes_the_reserve(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where opening finds no room, the reserve is given up for it, and pages wait until it could be taken back."""
+    async with opened(path, reserve_bytes=4096):
+        pass
+    reserve = path.with_name("mcwatch.db.reserve")
+
+    def open_if_room(place: Path) -> sqlite3.Connection:
+        if reserve.exists():
+            raise full(place)
+        return open_writer(place)
+
+    monkeypatch.setattr(store_module, "open_writer", open_if_room)
+    async with opened(path, reserve_bytes=4096) as store:
+        assert store.full
+        assert not reserve.exists()
+        assert await store.recover()
+        assert reserve.exists()
 
 
 async def test_stale_lock_file_is_no_obstacle(path: Path) -> None:

@@ -1,9 +1,11 @@
 """The room set aside for a full disk."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from mcwatch.store.sqlite.reserve import Reserve
 
@@ -91,3 +93,52 @@ def test_large_reserve_wants_half_as_much_beside_it(tmp_path: Path, monkeypatch:
     assert not reserve.take_back(0)
     assert not reserve.take_back(4 * _SIZE - 1)
     assert reserve.take_back(4 * _SIZE)
+
+
+def test_larger_reserve_shrinks(tmp_path: Path, file: Path) -> None:
+    """A reserve left by a run with a larger one gives back what is too much, down to nothing."""
+    assert Reserve(tmp_path / "mcwatch.db", _SIZE).take()
+    assert Reserve(tmp_path / "mcwatch.db", 4096).take()
+    assert 4096 == file.stat().st_size
+    assert Reserve(tmp_path / "mcwatch.db", 0).take()
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL])
+def test_file_system_that_cannot_allocate_is_written(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Where room cannot be allocated it is filled with zeros, and is no full disk."""
+
+    def refuse(*_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    assert Reserve(tmp_path / "mcwatch.db", _SIZE + 5).take()
+    assert bytes(_SIZE + 5) == file.read_bytes()
+    assert file.stat().st_blocks * 512 >= _SIZE
+
+
+def test_what_is_in_the_way_is_no_full_disk(tmp_path: Path, file: Path) -> None:
+    """A directory of that name is complained of once and left; the store does without a reserve."""
+    file.mkdir()
+    reserve = Reserve(tmp_path / "mcwatch.db", _SIZE)
+    with capture_logs() as logs:
+        assert reserve.take()
+        reserve.release()
+        assert reserve.take()
+    assert [("no_store_reserve", "warning")] == [(entry["event"], entry["log_level"]) for entry in logs]
+    assert file.is_dir()
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_failing_removal_stays_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A reserve that cannot be removed raises nothing, neither when given up nor when there is no room for it."""
+    reserve = Reserve(tmp_path / "mcwatch.db", 1 << 60)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    reserve.release()
+    assert not reserve.take()

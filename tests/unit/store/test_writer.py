@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mcwatch.domain.errors import McwatchError, StoreCorrupt
+from mcwatch.domain.errors import McwatchError, StoreCorrupt, StoreUnavailable
 from mcwatch.store.sqlite.connection import open_writer
 from mcwatch.store.sqlite.writer import Work, Writer
 
@@ -83,7 +83,7 @@ async def test_waiting_works_share_a_commit(bench: _Bench, path: Path) -> None:
     bench.release.set()
     await held
     assert [f"n{number}" for number in range(50)] == [await future for future in futures]
-    assert 2 == len(bench.commits), "one for the work that held the thread, one for all the others"
+    assert 1 == len(bench.commits), "what held the thread changed nothing, all the others are one commit"
     assert [f"n{number}" for number in range(50)] == _names(path)
 
 
@@ -130,6 +130,36 @@ async def test_result_is_told_when_nobody_waits_any_more(bench: _Bench, path: Pa
     assert ["a"] == _names(path)
 
 
+async def test_call_needs_no_transaction(bench: _Bench) -> None:
+    """A call is answered after the works before it, runs ahead of those behind it, and is measured as no commit."""
+    held = await bench.hold()
+    done: list[str] = []
+    first = bench.submit(_insert("a"))
+    call = bench.writer.call(lambda: done.append("call"), asyncio.get_running_loop())
+
+    def later(_: sqlite3.Connection) -> None:
+        done.append("work")
+
+    last = bench.submit(later)
+    bench.release.set()
+    assert await call is None
+    assert first.done()
+    assert held.done()
+    await last
+    assert ["call", "work"] == done
+    assert 1 == len(bench.commits)
+
+
+async def test_want_of_memory_is_no_end(bench: _Bench) -> None:
+    """Work that finds no memory is undone as a store that is unavailable, and the next goes through."""
+
+    def hungry(_: sqlite3.Connection) -> None:
+        raise MemoryError
+
+    assert StoreUnavailable is type(await _outcome(bench.submit(hungry)))
+    assert "a" == await bench.submit(_insert("a"))
+
+
 async def test_stopping_finishes_what_is_queued(path: Path) -> None:
     """Works queued before the stop are committed before the file is closed."""
     bench = _Bench(path)
@@ -163,6 +193,10 @@ class _LyingDisk:
     @property
     def in_transaction(self) -> bool:
         return self._real.in_transaction
+
+    @property
+    def total_changes(self) -> int:
+        return self._real.total_changes
 
     def close(self) -> None:
         self._real.close()

@@ -27,7 +27,8 @@ CREATE TABLE cursor (
 
 -- One row per feed and second of the rows' own time: slot = feed.id << 34 | second. New rows land at a feed's end, so
 -- inserts are cheap at any size and expiry is one range. marks are 16-byte fingerprints one after the other, chains the
--- lifecycle state beside them. touched_secs is set where the second is no time (see domain/fingerprint.py).
+-- lifecycle state beside them. touched_secs is set where the second is no time (see domain/fingerprint.py) and for the
+-- stays of a queue, which end long after the mail's own time: such a row goes when both are past.
 CREATE TABLE seen (
   slot         INTEGER PRIMARY KEY,
   marks        BLOB NOT NULL,

@@ -1,0 +1,52 @@
+"""Reading a store that no daemon serves, without a lock and without writing."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from mcwatch.domain.outbox import DeadLetter, StoreSnapshot
+from mcwatch.store.sqlite import figures, registry
+from mcwatch.store.sqlite.backlog import Backlog
+from mcwatch.store.sqlite.connection import open_offline
+from mcwatch.store.sqlite.errors import translated
+
+T = TypeVar("T")
+
+
+class OfflineStore:
+    """What can be asked of a store's file as it lies; a context manager that leaves the file alone.
+
+    Entering raises StoreCorrupt for a file that is damaged, not ours or newer than this program, and StoreUnavailable
+    when it cannot be read.
+    """
+
+    def __init__(self, path: Path, max_backlog_bytes: int) -> None:
+        self._path = path
+        self._limit_bytes = max_backlog_bytes
+
+    def __enter__(self) -> Self:
+        self._connection = open_offline(self._path)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        with translated(self._path):
+            return question(self._connection)
+
+    def snapshot(self) -> StoreSnapshot:
+        """Return all stored figures as of one moment."""
+        return self._read(lambda connection: figures.snapshot(connection, self._path, self._limit_bytes, Backlog()))
+
+    def cursors(self, account: str, source: str) -> Mapping[str, bytes]:
+        """Return the cursors of a feed by name, none for a feed that the store does not know."""
+        return self._read(lambda connection: registry.cursors_of(connection, account, source))
+
+    def dead_letters(self, destination: str | None, limit: int) -> list[DeadLetter]:
+        """List dead letters, newest first; ``destination`` empty lists undecodable rows, None everything."""
+        return self._read(lambda connection: figures.dead_letters(connection, destination, limit))
