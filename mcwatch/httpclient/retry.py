@@ -8,7 +8,7 @@ from typing import TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from mcwatch.domain.backoff import full_jitter
-from mcwatch.domain.errors import ThrottledError, TransientError
+from mcwatch.domain.errors import FailureReason, ThrottledError, TransientError
 from mcwatch.interfaces import Clock
 
 T = TypeVar("T")
@@ -55,7 +55,10 @@ async def with_retries(
     """
 
     def retried(error: BaseException) -> bool:
-        return isinstance(error, TransientError) and _asked_secs(error) <= policy.max_wait_secs
+        if not isinstance(error, TransientError) or error.reason is FailureReason.TOO_LARGE:
+            # What is too large now is too large in a second: whoever asked must ask for less.
+            return False
+        return _asked_secs(error) <= policy.max_wait_secs
 
     def wait_secs(state: RetryCallState) -> float:
         backoff = full_jitter(

@@ -125,8 +125,7 @@ class AnswerDecoder(Generic[T]):
             answer = Answer(None, [bytes(item) for item in _RAW_ITEMS.decode(listed)])
         pagination = meta.get("pagination") if isinstance(meta, dict) else None
         if isinstance(pagination, dict):
-            token = pagination.get("next")
-            answer.next_token = token if isinstance(token, str) and token else None
+            answer.next_token = _token(pagination.get("next"))
             answer.total_count = _count(pagination.get("totalCount"))
             answer.page_size = _count(pagination.get("pageSize"))
         return answer
@@ -178,6 +177,13 @@ def _check(meta: object, fail: object, *, has_data: bool, what: str) -> None:
 
 def _status(meta: object) -> int | None:
     return _count(meta.get("status")) if isinstance(meta, dict) else None
+
+
+def _token(value: object) -> str | None:
+    """Read a page token; one written as a number still names a page."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    return str(value) or None
 
 
 def _count(value: object) -> int | None:

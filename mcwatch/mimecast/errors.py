@@ -82,7 +82,7 @@ _R = FailureReason
 TABLE: tuple[ErrorRow, ...] = (
     ErrorRow(None, "err_validation_at_least_one_not_null", FilterRequired, _R.MISCONFIGURED,
              "the message finder wants a filter",
-             "list your own domains under domains, or write domains: discover"),
+             "list your own domains under domains"),
     ErrorRow(None, "err_validation_", PermanentError, _R.REFUSED, "the API refuses a field of the request",
              "check the source's options (domains, searches, routes)"),
     ErrorRow(None, "err_track_and_trace_invalid_start_date", HistoryExceeded, _R.REFUSED,

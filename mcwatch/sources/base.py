@@ -33,6 +33,9 @@ RowId = Annotated[str, msgspec.Meta(min_length=1)]
 MOST_PAGES = 1_000
 """A server that goes on naming next pages for longer than this is not telling the truth."""
 
+MOST_IDLE_PAGES = 50
+"""An empty page with a next one has been seen before rows (reference notes I), but not this many."""
+
 _OF_THE_API = frozenset(
     {FailureReason.CONNECTION, FailureReason.TIMEOUT, FailureReason.THROTTLED, FailureReason.SERVER}
 )
@@ -141,16 +144,11 @@ class Sheet(Generic[K]):
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[I, R]):
-    """A list that the API shows in pages of up to ``page_size`` rows.
-
-    ``trusts_total`` tells whether a list that has shown as many rows as the server counts is complete for certain;
-    otherwise its last page must not look cut either.
-    """
+    """A list that the API shows in pages of up to ``page_size`` rows."""
 
     endpoint: Endpoint
     reader: RowReader[I, R]
     page_size: int
-    trusts_total: bool
 
     async def pages(
         self, client: MimecastClient, item: Mapping[str, object], key: Callable[[Record], K]
@@ -177,30 +175,39 @@ class Listing(Generic[I, R]):
         unreadable_total = 0
         token: str | None = None
         tokens: set[str | None] = {None}
+        idle = 0
         for number in range(MOST_PAGES):
             answer = await client.call(
                 self.endpoint, item, self.reader.decoder, page_size=self.page_size, page_token=token
             )
             rows, unreadable = self.reader.rows(answer)
             keys = [key(row) for row in rows]
+            known = len(unique)
             unique.update(keys)
+            idle = 0 if len(unique) > known else idle + 1
             unreadable_total += len(unreadable)
             token = answer.next_token
-            last = token in tokens
+            # Some servers name one token for a whole list, some name it again on the last page: rows tell which.
+            last = token is None or (token in tokens and idle > 0)
             tokens.add(token)
             shown = len(unique) + unreadable_total
             complete = last and self._shows_all(answer, len(rows) + len(unreadable), shown)
             yield Sheet(rows, keys, unreadable, number == 0, last, complete)
             if last:
                 return
+            if idle >= MOST_IDLE_PAGES:
+                raise self._broken(f"{idle} pages in a row that show nothing new")
         raise self._broken(f"more than {MOST_PAGES} pages for one answer")
 
     def _shows_all(self, answer: Answer[I], on_page: int, shown: int) -> bool:
-        """Tell whether an answer without a next page showed everything; servers cut silently."""
-        total = answer.total_count
-        if self.trusts_total and total is not None:
-            return shown >= total
-        size = min(answer.page_size or self.page_size, self.page_size)
+        """Tell whether an answer without a next page showed everything; servers cut silently.
+
+        A page as long as the size that the answer names is full, unless the answer also says that this was all: some
+        servers name the number of rows there.
+        """
+        total, size = answer.total_count, self.page_size
+        if answer.page_size and (total is None or shown < total):
+            size = min(size, answer.page_size)
         return not looks_cut(on_page, shown, page_size=size, total=total)
 
     def _broken(self, problem: str) -> TransientError:

@@ -97,9 +97,7 @@ class ProcessingQueueSource:
         self._context = context
         self._feed = prefix(context.account, QUEUE)
         self._rounds = Rounds[str](config.queues)
-        self._listing = Listing(
-            Endpoint.PROCESSING_QUEUE, RowReader(QueueItem, QueueRow, "messages"), _PAGE_SIZE, trusts_total=True
-        )
+        self._listing = Listing(Endpoint.PROCESSING_QUEUE, RowReader(QueueItem, QueueRow, "messages"), _PAGE_SIZE)
         self._readings: dict[str, QueueReading] = {}
 
     def reading(self) -> SourceReading:

@@ -140,10 +140,13 @@ async def test_gone_destination_comes_back(store: Store, engine: StoreEngine) ->
 async def test_fingerprints_expire_by_row_time(store: Store, engine: StoreEngine) -> None:
     """A fingerprint goes when the row's own time is past keep_fingerprints; without a time, by when it was touched."""
     feed = await store.feed("acme", FINDER)
-    now = int(engine.clock.now().timestamp())
-    limit = now - int(timedelta(days=31).total_seconds())
+    keep = timedelta(days=31).total_seconds()
+    limit = int(engine.clock.now().timestamp())
+    now = limit + int(keep)
     places = [limit - 1, limit, now, TIMELESS + 5]
-    await store.commit_page(feed, lambda page: page.remember([(at, _MARK, b"") for at in places]))
+    await store.commit_page(feed, lambda page: page.remember([(at, _MARK, b"") for at in places[:2]]))
+    engine.clock.jump(keep)
+    await store.commit_page(feed, lambda page: page.remember([(at, _MARK, b"") for at in places[2:]]))
 
     async def kept() -> list[int]:
         return sorted(await store.commit_page(feed, lambda page: page.marks(set(places))))
@@ -280,10 +283,29 @@ async def test_sweep_visits_all_in_turn(store: Store, engine: StoreEngine) -> No
     assert not await left(big.account_id)
 
 
+async def test_a_row_older_than_the_history_is_known_from_when_it_was_seen(store: Store, engine: StoreEngine) -> None:
+    """A row that the API shows although its own time is long past is not forgotten at once, and so not sent again."""
+    feed = await store.feed("acme", FINDER)
+    old = int((engine.clock.now() - timedelta(days=40)).timestamp())
+    await store.commit_page(feed, lambda page: page.remember([(old, _MARK, b"")]))
+
+    async def known() -> bool:
+        return bool(await store.commit_page(feed, lambda page: page.marks({old})))
+
+    for _ in range(2):
+        await store.expire(engine.clock.now())
+        assert await known()
+        engine.clock.jump(timedelta(days=15).total_seconds())
+    engine.clock.jump(timedelta(days=2).total_seconds())
+    await store.expire(engine.clock.now())
+    assert not await known()
+
+
 async def test_expiry_is_bounded_and_says_so(store: Store, engine: StoreEngine) -> None:
     """One call of expiry removes a bounded amount and reports more until nothing is left."""
     feed = await store.feed("acme", FINDER)
     await store.commit_page(feed, lambda page: page.remember([(at, _MARK, b"") for at in range(3000)]))
+    engine.clock.jump(timedelta(days=32).total_seconds())
 
     async def left() -> int:
         return len(await store.commit_page(feed, lambda page: page.marks(set(range(3000)))))

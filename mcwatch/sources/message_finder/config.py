@@ -14,7 +14,7 @@ from mcwatch.sources.base import SourceConfigBase, SourceContext
 from mcwatch.sources.message_finder.searches import Search, read_cursor, request_of, searches_for
 from mcwatch.sources.message_finder.source import Manner, MessageFinderSource
 
-HISTORY = timedelta(days=28)
+HISTORY = timedelta(days=28) - timedelta(minutes=5)
 """A start of 30 days back was refused, with HTTP 200 and no rows (reference notes, fact 3)."""
 
 Route = Literal["inbound", "outbound", "internal", "external"]

@@ -9,6 +9,8 @@ from mcwatch.domain.window import Window, whole_second
 from mcwatch.mimecast.endpoints import api_time
 from mcwatch.sources.base import SourceContext
 
+_MOST_NOTED = 10_000
+
 logger = structlog.get_logger(__name__)
 
 
@@ -22,6 +24,7 @@ class Coverage:
         self._knows_time = False
         self._until: datetime | None = None
         self._gaps_noted_until: dict[str, datetime] = {}
+        self._incomplete: dict[tuple[str, datetime], None] = {}
 
     @property
     def until(self) -> datetime | None:
@@ -65,7 +68,13 @@ class Coverage:
         self._context.metrics.finder_window_splits_total.labels(self._context.account).inc()
 
     def note_incomplete(self, search: str, second: Window) -> None:
-        """Count and log a second that holds more mail than an answer shows."""
+        """Count and log a second that holds more mail than an answer shows; once, though polls come back to it."""
+        noted = (search, second.start)
+        if noted in self._incomplete:
+            return
+        self._incomplete[noted] = None
+        while len(self._incomplete) > _MOST_NOTED:
+            del self._incomplete[next(iter(self._incomplete))]
         self._context.metrics.finder_incomplete_windows_total.labels(self._context.account).inc()
         logger.error(
             "finder_window_incomplete",

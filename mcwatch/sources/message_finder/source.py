@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from mcwatch.domain.errors import McwatchError
+from mcwatch.domain.errors import FailureReason, McwatchError
 from mcwatch.domain.event import FINDER, identity
 from mcwatch.domain.page import FinderPage
 from mcwatch.domain.record import Record
@@ -56,7 +56,6 @@ class MessageFinderSource:
             Endpoint.MESSAGE_FINDER,
             RowReader(FinderItem, FinderRow, "trackedEmails"),
             manner.page_size,
-            trusts_total=False,
         )
         self._has_asked_time = False
 
@@ -149,9 +148,14 @@ class MessageFinderSource:
         while pending:
             window = pending.pop()
             complete = False
-            async for page in self._read_window(search, window, reached):
-                yield page
-                complete = bool(page.cursors)
+            try:
+                async for page in self._read_window(search, window, reached):
+                    yield page
+                    complete = bool(page.cursors)
+            except McwatchError as error:
+                if error.reason is not FailureReason.TOO_LARGE:
+                    raise
+                # More than an answer may weigh is more than an answer shows: ask for less.
             if complete:
                 continue
             halves = window.halves()

@@ -18,6 +18,7 @@ SLOT_BITS = 34
 SECOND_MASK = (1 << SLOT_BITS) - 1
 _DENSE = 4
 """A page whose seconds fill at least one in so many of their span is read as one range, which costs a third."""
+_HISTORY_SECS = 27 * 86_400
 _KEPT_BYTES = 64 * 1024
 """Of a row that cannot be read: enough to see what it is, where an answer of 64 MiB may be one such row."""
 
@@ -100,12 +101,13 @@ class SqlitePageTransaction:
         base, touched = self._base, int(self._now.timestamp())
         # What a queue remembers are stays that end now, of mails that may be older than anything is kept: counted from
         # the mail's own time the number of stays would be gone at once, and a return would repeat the first one's ids.
-        from_second = 0 if self._feed.source == QUEUE else TIMELESS
+        # So are rows that the API shows although they are as old as its history: it may search by another time.
+        lasting = range(touched - _HISTORY_SECS, TIMELESS) if self._feed.source != QUEUE else range(0)
         # In order: SQLite appends ascending keys but splits pages for descending ones, at three times the cost.
         self._connection.executemany(
             _REMEMBER,
             [
-                (base | second, marks, chains, touched if second >= from_second else None)
+                (base | second, marks, chains, None if second in lasting else touched)
                 for second, marks, chains in sorted(rows)
             ],
         )

@@ -53,7 +53,7 @@ class _Destination:
 class _Source:
     """A source's loop."""
 
-    async def run(self, _draw: random.Random) -> None:
+    async def run(self, _draw: random.Random, _pollers: int) -> None:
         await asyncio.Event().wait()
 
 

@@ -46,7 +46,7 @@ def test_as_documented() -> None:
         b'{"status":200,"pagination":{"next":"","totalCount":-1}}',
         b'{"status":200,"pagination":[]}',
         b'{"status":200,"pagination":"none"}',
-        b'{"status":200,"pagination":{"next":7,"totalCount":"many","pageSize":true}}',
+        b'{"status":200,"pagination":{"next":[7],"totalCount":"many","pageSize":true}}',
         b'{"status":"200"}',
         b'{"status":null}',
         b"null",

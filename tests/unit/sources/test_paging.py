@@ -66,13 +66,28 @@ async def queue_pages(*replies: Reply) -> list[QueuePage]:
 
 
 @pytest.mark.parametrize("tokens", [["t", "t"], ["t", "u", "t"], ["t", "u", "u"]])
-async def test_a_repeated_token_ends(tokens: list[str]) -> None:
-    """A server that names a page again, at once or after others, is not followed in a circle."""
-    replies = [reply([str(number)], token) for number, token in enumerate(tokens)]
+async def test_a_repeated_token_ends_with_what_is_new(tokens: list[str]) -> None:
+    """A token named again is followed as long as it shows something new, and not in a circle."""
+    replies = [reply([str(number)], token) for number, token in enumerate([*tokens, tokens[-1]])]
+    replies.append(reply(["0"], tokens[-1]))
     pages = await finder_pages(*replies)
-    assert [[str(number)] for number in range(len(tokens))] == names(pages)
-    assert [False] * (len(tokens) - 1) + [True] == [bool(page.cursors) for page in pages]
-    assert len(tokens) == len(await queue_pages(*replies))
+    assert [[str(number)] for number in range(len(tokens) + 1)] + [["0"]] == names(pages)
+    assert [False] * (len(tokens) + 1) + [True] == [bool(page.cursors) for page in pages]
+    assert len(tokens) + 2 == len(await queue_pages(*replies))
+
+
+async def test_a_token_for_a_whole_list_is_followed_to_its_end() -> None:
+    """A server that scrolls, naming one token for all pages, is read to its last row."""
+    replies = [reply([f"{page}-{number}" for number in range(60)], "scroll") for page in range(7)]
+    pages = await finder_pages(*replies, reply([], None))
+    assert 420 == sum(len(page.rows) for page in pages)
+
+
+async def test_pages_that_never_show_anything_new_are_given_up() -> None:
+    """A server that names ever new empty pages costs a bounded number of requests."""
+    replies = [reply([], f"t{number}") for number in range(base.MOST_IDLE_PAGES)]
+    with pytest.raises(TransientError, match="nothing new"):
+        await finder_pages(*replies)
 
 
 async def test_an_empty_page_with_a_next_one_is_not_the_end() -> None:
@@ -154,7 +169,7 @@ async def test_the_older_half_is_read_first() -> None:
         ([reply(["a", "b"], size=2)], False),
         ([reply(["a", "b"], size=2, total=2)], True),
         ([reply([str(number) for number in range(100)])], False),
-        ([reply([str(number) for number in range(100)], total=100)], True),
+        ([reply([str(number) for number in range(100)], total=100)], False),
         ([reply([str(number) for number in range(500)], size=1000)], False),
     ],
     ids=lambda value: f"{len(value)} pages" if isinstance(value, list) else None,

@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
@@ -109,8 +109,9 @@ class World:
         return [page async for page in source.poll({})]
 
     def windows(self) -> list[tuple[datetime, datetime]]:
-        """Return the windows asked for so far, in order, and forget them."""
-        asked = [(api_moment(item["start"]), api_moment(item["end"])) for item in self.client.asked]
+        """Return the windows asked for so far, in order, and forget them; requests begin a second early."""
+        second = timedelta(seconds=1)
+        asked = [(api_moment(item["start"]) + second, api_moment(item["end"])) for item in self.client.asked]
         self.client.asked.clear()
         return asked
 

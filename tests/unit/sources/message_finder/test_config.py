@@ -69,4 +69,4 @@ async def test_the_probe_is_a_search_that_the_source_makes() -> None:
         options = config(domains=["corp.example"])
         _, item = options.probe(simulated.client)
     assert {"to": "corp.example"} == item["advancedTrackAndTraceOptions"]
-    assert "2026-01-05T09:29:00+0000" == item["start"]
+    assert "2026-01-05T09:28:59+0000" == item["start"]

@@ -13,6 +13,7 @@ from mcwatch.mimecast.errors import FilterRequired
 from mcwatch.simulator import Fault, FinderRules, Shape, SimulatorConfig
 from mcwatch.simulator.config import PaginationStyle
 from mcwatch.sources.message_finder import Cursor, read_cursor
+from mcwatch.sources.message_finder.config import HISTORY
 from tests.fakes.clock import START
 from tests.unit.sources.world import World, world
 
@@ -147,13 +148,16 @@ async def test_fewer_rows_than_told_are_halved() -> None:
 
 
 async def test_a_second_that_does_not_fit() -> None:
-    """More mail in a second than an answer shows is counted as incomplete, and reading goes on."""
+    """More mail in a second than an answer shows is counted as incomplete, and reading goes on.
+
+    The second after it counts too: requests begin a second early, so its answer holds the same rows.
+    """
     shape = Shape(total_count=False, next_token=False, page_cap=10)
     async with world(replace(QUIET, finder=shape, rules=FinderRules(end_inclusive=False))) as simulated:
         simulated.simulator.add_mail(count=11, received_ago_secs=30)
         add(simulated, 1)
         pages = await simulated.read(simulated.finder(page_size=10))
-        assert 1.0 == simulated.metric("finder_incomplete_windows_total")
+        assert 2.0 == simulated.metric("finder_incomplete_windows_total")
     assert "mail 0" in subjects(pages)
     assert START == [end for end in ends(pages) if end is not None][-1]
 
@@ -268,16 +272,16 @@ async def test_a_long_stop_leaves_a_gap() -> None:
         simulated.simulator.script(Fault("fail_ok", code="err_odd"))
         with pytest.raises(PermanentError):
             await simulated.read(source)
-        assert timedelta(days=12).total_seconds() == simulated.metric("finder_gap_seconds_total")
+        assert (40 * DAY - HISTORY).total_seconds() == simulated.metric("finder_gap_seconds_total")
         simulated.windows()
         simulated.clock.advance(60.0)
         await simulated.read(source)
-        assert (12 * DAY + MINUTE).total_seconds() == simulated.metric("finder_gap_seconds_total")
+        assert (40 * DAY - HISTORY + MINUTE).total_seconds() == simulated.metric("finder_gap_seconds_total")
         windows = simulated.windows()
         simulated.clock.advance(60.0)
         await simulated.read(source)
-        assert (12 * DAY + MINUTE).total_seconds() == simulated.metric("finder_gap_seconds_total")
-    assert (START + MINUTE - 28 * DAY, START + MINUTE, 4) == (windows[0][0], windows[-1][1], len(windows))
+        assert (40 * DAY - HISTORY + MINUTE).total_seconds() == simulated.metric("finder_gap_seconds_total")
+    assert (START + MINUTE - HISTORY, START + MINUTE, 4) == (windows[0][0], windows[-1][1], len(windows))
 
 
 async def test_a_cursor_in_the_future_comes_back() -> None:
