@@ -189,7 +189,10 @@ def finder_fingerprints(feed: str, rows: Iterable[Record]) -> list[bytes]:
             found.append(fingerprint(feed, identity(row), finder_state(row)))
         else:
             text = f"{feed}{len(name)}:{name}{len(status)}:{status}{len(info)}:{info}0"
-            found.append(digest(text.encode("utf-8", "surrogatepass")).digest()[:16])
+            try:
+                found.append(digest(text.encode()).digest()[:16])
+            except UnicodeEncodeError:
+                found.append(digest(text.encode("utf-8", "surrogatepass")).digest()[:16])
     return found
 
 

@@ -123,8 +123,7 @@ class BatchReader:
 
 def _within(lines: Sequence[bytes], events: int, room: int) -> Sequence[bytes]:
     """Return the first lines that keep to both limits, at least one."""
-    count = min(events, len(lines))
-    sizes = list(accumulate(len(line) for line in lines[:count]))
-    if sizes and sizes[-1] > room:
-        count = max(1, sum(1 for size in sizes if size <= room))
-    return lines[:count]
+    first = lines[:events]
+    if sum(map(len, first)) <= room:
+        return first
+    return first[: max(1, sum(1 for size in accumulate(map(len, first)) if size <= room))]

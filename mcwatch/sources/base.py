@@ -151,25 +151,25 @@ class Listing(Generic[I, R]):
     page_size: int
 
     async def pages(
-        self, client: MimecastClient, item: Mapping[str, object], key: Callable[[Record], K]
+        self, client: MimecastClient, item: Mapping[str, object], keys_of: Callable[[Sequence[Record]], list[K]]
     ) -> AsyncIterator[Sheet[K]]:
-        """Yield the list page by page; ``key`` tells rows apart, for pages of a living list repeat some.
+        """Yield the list page by page; ``keys_of`` tells rows apart, for pages of a living list repeat some.
 
         A page token that the server knows no more starts one more pass from the beginning. Raises TransientError
         (BAD_RESPONSE) when that happens again, or when the pages never end.
         """
         try:
-            async for sheet in self._pass(client, item, key):
+            async for sheet in self._pass(client, item, keys_of):
                 yield sheet
         except PageTokenInvalid:
             try:
-                async for sheet in self._pass(client, item, key):
+                async for sheet in self._pass(client, item, keys_of):
                     yield sheet
             except PageTokenInvalid as error:
                 raise self._broken("the API forgets its page tokens while they are in use") from error
 
     async def _pass(
-        self, client: MimecastClient, item: Mapping[str, object], key: Callable[[Record], K]
+        self, client: MimecastClient, item: Mapping[str, object], keys_of: Callable[[Sequence[Record]], list[K]]
     ) -> AsyncIterator[Sheet[K]]:
         unique: set[K] = set()
         unreadable_total = 0
@@ -181,7 +181,7 @@ class Listing(Generic[I, R]):
                 self.endpoint, item, self.reader.decoder, page_size=self.page_size, page_token=token
             )
             rows, unreadable = self.reader.rows(answer)
-            keys = [key(row) for row in rows]
+            keys = keys_of(rows)
             known = len(unique)
             unique.update(keys)
             idle = 0 if len(unique) > known else idle + 1

@@ -1,6 +1,6 @@
 """The processing queue: a snapshot of what is in flight now (reference notes F)."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
@@ -113,9 +113,8 @@ class ProcessingQueueSource:
             yield page
 
     async def _snapshot(self, queue: str) -> AsyncIterator[QueuePage]:
-        key = partial(entry_key, self._feed, queue)
         present: dict[bytes, datetime | None] = {}
-        async for sheet in self._listing.pages(self._context.client, {"type": queue}, key):
+        async for sheet in self._listing.pages(self._context.client, {"type": queue}, partial(self._keys, queue)):
             if sheet.first:
                 present.clear()
             present.update(zip(sheet.keys, (row.created_at for row in sheet.rows), strict=True))
@@ -130,6 +129,9 @@ class ProcessingQueueSource:
                 self._measure(queue, present)
             elif sheet.last:
                 logger.warning("queue_poll_incomplete", account=self._context.account, queue=queue, read=len(present))
+
+    def _keys(self, queue: str, rows: Sequence[Record]) -> list[bytes]:
+        return [entry_key(self._feed, queue, row) for row in rows]
 
     def _measure(self, queue: str, present: Mapping[bytes, datetime | None]) -> None:
         metrics, account = self._context.metrics, self._context.account

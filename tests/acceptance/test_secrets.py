@@ -103,6 +103,9 @@ async def test_no_secret_and_no_mail_shows_outside_the_destinations(place: Path,
     world.simulator.add_mail(sender=_CONTENTS["sender"], to=[_CONTENTS["recipient"]], subject="poison", count=2)
     async with Daemon(place, world.config, env=world.env) as daemon:
         await eventually(lambda: _CONTENTS["subject"] in world.hook.subjects())
+        # A refusal is final once something is accepted after it.
+        world.simulator.add_mail(sender=_CONTENTS["sender"], to=[_CONTENTS["recipient"]], subject="witness")
+        await eventually(lambda: "witness" in world.hook.subjects())
         await eventually(lambda: len(daemon.find("dead_letter", destination="hook")) == 2)
         world.simulator.script(
             *(Fault(kind, endpoint="finder") for kind in ("odd_rows", "invalid_utf8", "wrong_types")),

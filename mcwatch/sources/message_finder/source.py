@@ -1,6 +1,6 @@
 """The poll of the message finder: every search brought up to now, window by window."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -170,7 +170,7 @@ class MessageFinderSource:
         """Yield the pages of one window; the last one brings the cursor, unless the answer looks cut short."""
         request = request_of(search, window, self._manner.search_reason)
         until = window.start
-        async for sheet in self._listing.pages(self._client, request, _key):
+        async for sheet in self._listing.pages(self._client, request, _keys):
             if sheet.first:
                 until = self._past(window)
             page = FinderPage(rows=self._kept(sheet.rows), unreadable=sheet.unreadable)
@@ -195,5 +195,5 @@ class MessageFinderSource:
         return [row for row in rows if row.route is None or row.route.lower() in routes]
 
 
-def _key(row: Record) -> str:
-    return row.id or identity(row)
+def _keys(rows: Sequence[Record]) -> list[str]:
+    return [row.id or identity(row) for row in rows]
