@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 
 ONE_SECOND = timedelta(seconds=1)
 
+LEAST_CAP = 20
+TIMES_BELIEVED = 2
+
 CAPS = frozenset({100, 200, 250, 500, 999, 1000})
 """Row counts at which servers have been seen or are suspected to stop without saying so (contract, section 7)."""
 
@@ -75,6 +78,38 @@ def plan(read_until: datetime | None, now: datetime, reach: Reach) -> Plan:
         windows.append(Window(start, stop))
         start = stop
     return Plan(windows, gap)
+
+
+class Endings:
+    """The lengths of one search's answers that ended without a next page, to find a cap that nobody has named.
+
+    A server that cuts silently never shows more than its cap, and shows just that many whenever there is more: so the
+    greatest length seen, seen for the third time, is suspect, and so are the two windows that were believed before.
+    Short answers are alike by chance and are always believed.
+    """
+
+    def __init__(self) -> None:
+        self._greatest = 0
+        self._believed: list[Window] = []
+
+    def looks_capped(self, window: Window, rows: int) -> bool:
+        """Take note of a window's answer of so many rows, and tell whether it may have been cut at that number."""
+        if rows > self._greatest:
+            self._greatest = rows
+            self._believed.clear()
+        if rows < self._greatest or rows < LEAST_CAP:
+            return False
+        if len(self._believed) >= TIMES_BELIEVED:
+            return True
+        self._believed.append(window)
+        return False
+
+    def take_back(self) -> list[Window]:
+        """Return the windows that should not have been believed, each once."""
+        taken = [window for window in self._believed if window.start < window.end]
+        # Places stay taken: from now on that length is never believed again.
+        self._believed = [Window(window.end, window.end) for window in self._believed]
+        return taken
 
 
 def looks_cut(rows: int, unique: int, *, page_size: int, total: int | None) -> bool:

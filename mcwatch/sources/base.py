@@ -151,25 +151,35 @@ class Listing(Generic[I, R]):
     page_size: int
 
     async def pages(
-        self, client: MimecastClient, item: Mapping[str, object], keys_of: Callable[[Sequence[Record]], list[K]]
+        self,
+        client: MimecastClient,
+        item: Mapping[str, object],
+        keys_of: Callable[[Sequence[Record]], list[K]],
+        doubts: Callable[[int], bool] | None = None,
     ) -> AsyncIterator[Sheet[K]]:
         """Yield the list page by page; ``keys_of`` tells rows apart, for pages of a living list repeat some.
+
+        ``doubts`` is asked about the length of an answer that ended, where earlier ones can tell of a hidden cap.
 
         A page token that the server knows no more starts one more pass from the beginning. Raises TransientError
         (BAD_RESPONSE) when that happens again, or when the pages never end.
         """
         try:
-            async for sheet in self._pass(client, item, keys_of):
+            async for sheet in self._pass(client, item, keys_of, doubts):
                 yield sheet
         except PageTokenInvalid:
             try:
-                async for sheet in self._pass(client, item, keys_of):
+                async for sheet in self._pass(client, item, keys_of, doubts):
                     yield sheet
             except PageTokenInvalid as error:
                 raise self._broken("the API forgets its page tokens while they are in use") from error
 
     async def _pass(
-        self, client: MimecastClient, item: Mapping[str, object], keys_of: Callable[[Sequence[Record]], list[K]]
+        self,
+        client: MimecastClient,
+        item: Mapping[str, object],
+        keys_of: Callable[[Sequence[Record]], list[K]],
+        doubts: Callable[[int], bool] | None,
     ) -> AsyncIterator[Sheet[K]]:
         unique: set[K] = set()
         unreadable_total = 0
@@ -192,6 +202,8 @@ class Listing(Generic[I, R]):
             tokens.add(token)
             shown = len(unique) + unreadable_total
             complete = last and self._shows_all(answer, len(rows) + len(unreadable), shown)
+            if last and doubts is not None and doubts(shown):
+                complete = False
             yield Sheet(rows, keys, unreadable, number == 0, last, complete)
             if last:
                 return

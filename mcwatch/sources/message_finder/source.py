@@ -12,7 +12,7 @@ from mcwatch.domain.event import FINDER, identity
 from mcwatch.domain.page import FinderPage
 from mcwatch.domain.record import Record
 from mcwatch.domain.status import SourceReading
-from mcwatch.domain.window import ONE_SECOND, Reach, Window, plan, whole_second
+from mcwatch.domain.window import ONE_SECOND, Endings, Reach, Window, plan, whole_second
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.mimecast.errors import HistoryExceeded
 from mcwatch.sources.base import Listing, Rounds, RowReader, SourceContext, ends_poll
@@ -51,6 +51,7 @@ class MessageFinderSource:
         self._client = context.client
         self._reach = manner.reach
         self._rounds = Rounds(manner.searches)
+        self._endings = {search.name: Endings() for search in manner.searches}
         self._coverage = Coverage(context, min(manner.reach.first, manner.reach.history))
         self._listing = Listing(
             Endpoint.MESSAGE_FINDER,
@@ -162,6 +163,7 @@ class MessageFinderSource:
             if halves is not None:
                 self._coverage.note_split()
                 pending.extend(halves[::-1])
+                pending.extend(self._endings[search.name].take_back())
                 continue
             self._coverage.note_incomplete(search.name, window)
             yield FinderPage(rows=(), cursors=self._moved(search, self._past(window), reached))
@@ -169,8 +171,9 @@ class MessageFinderSource:
     async def _read_window(self, search: Search, window: Window, reached: _Reached) -> AsyncIterator[FinderPage]:
         """Yield the pages of one window; the last one brings the cursor, unless the answer looks cut short."""
         request = request_of(search, window, self._manner.search_reason)
+        doubts = partial(self._endings[search.name].looks_capped, window)
         until = window.start
-        async for sheet in self._listing.pages(self._client, request, _keys):
+        async for sheet in self._listing.pages(self._client, request, _keys, doubts):
             if sheet.first:
                 until = self._past(window)
             page = FinderPage(rows=self._kept(sheet.rows), unreadable=sheet.unreadable)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mcwatch.domain.window import Reach, Window, looks_cut, plan, whole_second
+from mcwatch.domain.window import LEAST_CAP, Endings, Reach, Window, looks_cut, plan, whole_second
 
 NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -82,3 +82,33 @@ def test_what_looks_cut(rows: int, unique: int, page_size: int, total: int | Non
 def test_whole_second() -> None:
     """Fractions are cut."""
     assert NOW == whole_second(NOW.replace(microsecond=999_999))
+
+
+def _windows(count: int) -> list[Window]:
+    start = datetime(2026, 1, 5, tzinfo=UTC)
+    return [Window(start + timedelta(hours=hour), start + timedelta(hours=hour + 1)) for hour in range(count)]
+
+
+def test_the_greatest_length_is_doubted_the_third_time() -> None:
+    """Two answers as long as none was longer are believed, the third is not, and the two are taken back once."""
+    endings, windows = Endings(), _windows(5)
+    assert [False, False, False, True] == [
+        endings.looks_capped(window, rows) for window, rows in zip(windows, (37, 12, 37, 37), strict=False)
+    ]
+    assert [windows[0], windows[2]] == endings.take_back()
+    assert [] == endings.take_back()
+    assert endings.looks_capped(windows[4], 37)
+
+
+def test_a_longer_answer_clears_the_shorter_ones() -> None:
+    """What was exceeded once is no cap."""
+    endings, windows = Endings(), _windows(5)
+    assert not any(
+        endings.looks_capped(window, rows) for window, rows in zip(windows, (37, 37, 38, 37, 37), strict=True)
+    )
+
+
+def test_short_answers_are_alike_by_chance() -> None:
+    """A quiet search is never doubted."""
+    endings = Endings()
+    assert not any(endings.looks_capped(window, LEAST_CAP - 1) for window in _windows(9))

@@ -138,6 +138,17 @@ async def test_a_cap_below_the_page_size_is_found_out() -> None:
         assert wanted == set(subjects(await simulated.read(simulated.finder())))
 
 
+async def test_a_cap_that_nobody_names_is_found_out_by_its_repetition() -> None:
+    """A server that clamps to 37 rows is found out at its third such answer, and the first two are asked for again."""
+    shape = Shape(pagination="absent", page_cap=37)
+    async with world(replace(QUIET, finder=shape)) as simulated:
+        for number in range(240):
+            simulated.simulator.add_mail(subject=f"mail {number}", received_ago_secs=60 * number + 30)
+        pages = await simulated.read(simulated.finder(initial_look_back="4h", max_window="1h"))
+    assert {f"mail {number}" for number in range(240)} == set(subjects(pages))
+    assert START == max(end for end in ends(pages) if end is not None)
+
+
 async def test_fewer_rows_than_told_are_halved() -> None:
     """An answer that tells of more rows than it shows is cut, though its page is not full."""
     shape = Shape(total_count=True, next_token=False, page_cap=7)
