@@ -90,26 +90,24 @@ class Endings:
 
     def __init__(self) -> None:
         self._greatest = 0
+        self._times = 0
         self._believed: list[Window] = []
+        self.owed: list[Window] = []
+        """The windows that should not have been believed; whoever has read one again takes it off."""
 
     def looks_capped(self, window: Window, rows: int) -> bool:
         """Take note of a window's answer of so many rows, and tell whether it may have been cut at that number."""
         if rows > self._greatest:
-            self._greatest = rows
-            self._believed.clear()
+            self._greatest, self._times, self._believed = rows, 0, []
         if rows < self._greatest or rows < LEAST_CAP:
             return False
-        if len(self._believed) >= TIMES_BELIEVED:
+        self._times += 1
+        if self._times > TIMES_BELIEVED:
+            self.owed += self._believed
+            self._believed = []
             return True
         self._believed.append(window)
         return False
-
-    def take_back(self) -> list[Window]:
-        """Return the windows that should not have been believed, each once."""
-        taken = [window for window in self._believed if window.start < window.end]
-        # Places stay taken: from now on that length is never believed again.
-        self._believed = [Window(window.end, window.end) for window in self._believed]
-        return taken
 
 
 def looks_cut(rows: int, unique: int, *, page_size: int, total: int | None) -> bool:

@@ -7,6 +7,7 @@ from itertools import accumulate
 import msgspec
 
 from mcwatch.domain.delivery import Batch
+from mcwatch.domain.errors import McwatchError
 from mcwatch.domain.outbox import OutboxRow
 from mcwatch.domain.selection import Selection
 from mcwatch.interfaces import Format, Store
@@ -78,7 +79,8 @@ class BatchReader:
             if events <= 0 or room <= 0:
                 break
         if not segments:
-            return None
+            # Taken for "nothing waits", it would stall the destination without a word.
+            raise McwatchError(f"events wait for {self._destination}, and none can be read from where it stands")
         native = [segment.natives[index] for segment in segments for index in segment.wanted]
         return InFlight(self._destination, segments, Batch(native, self._form.render(native)))
 

@@ -183,6 +183,7 @@ class Dispatcher:
         settlement = inflight.settlement()
         if settlement is None:
             return None
+        waited = False
         while True:
             try:
                 await self._store.settle(settlement)
@@ -190,8 +191,11 @@ class Dispatcher:
             except StoreCorrupt:
                 raise
             except McwatchError as error:
+                waited = True
                 self._health.failed(self._component, error)
                 await self._clock.sleep(_STORE_RETRY_SECS)
+        if waited:
+            self._health.up(self._component)
         inflight.settled()
         for step in settlement.progress:
             self._positions[step.account_id] = step.position

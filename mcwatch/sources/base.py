@@ -4,13 +4,13 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from pydantic import Field
 
 from mcwatch.domain.errors import AuthError, FailureReason, McwatchError, StoreUnavailable, TransientError
-from mcwatch.domain.record import Record, Unreadable
+from mcwatch.domain.record import AwareTime, Record, Unreadable, Whole, WireAddress
 from mcwatch.domain.window import looks_cut
 from mcwatch.interfaces import Clock
 from mcwatch.mimecast.client import MimecastClient
@@ -29,6 +29,22 @@ I = TypeVar("I", bound=msgspec.Struct)  # noqa: E741 - an item of an answer
 
 RowId = Annotated[str, msgspec.Meta(min_length=1)]
 """A Mimecast id as every documented row has one."""
+
+
+class WireRow(Record, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """A row under the names that both feeds spell alike; each feed adds its own spellings of the rest."""
+
+    id: RowId | None  # a row without one is read leniently, which asks what else tells it from others
+    from_envelope: WireAddress | None = msgspec.field(default=None, name="fromEnv")
+    received_at: AwareTime | None = msgspec.field(default=None, name="received")
+    sent_at: AwareTime | None = msgspec.field(default=None, name="sent")
+    spam_score: Whole | float | None = msgspec.field(default=None, name="spamScore")
+    detection_level: str | None = msgspec.field(default=None, name="detectionLevel")
+    created_at: AwareTime | None = msgspec.field(default=None, name="created")
+    next_attempt_at: AwareTime | None = msgspec.field(default=None, name="nextAttempt")
+    locked_until: AwareTime | None = msgspec.field(default=None, name="lockedUntil")
+    extra: dict[str, Any] | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="(extra)")
+
 
 MOST_PAGES = 1_000
 """A server that goes on naming next pages for longer than this is not telling the truth."""

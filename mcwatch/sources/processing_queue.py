@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import structlog
@@ -12,36 +12,26 @@ from pydantic import Field
 from mcwatch.domain.event import QUEUE, prefix
 from mcwatch.domain.lifecycle.queue import entry_key
 from mcwatch.domain.page import QueuePage
-from mcwatch.domain.record import AwareTime, Record, Whole, WireAddress
+from mcwatch.domain.record import Record, WireAddress
 from mcwatch.domain.status import QueueReading, SourceReading
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.option_types import Duration
-from mcwatch.sources.base import Listing, Rounds, RowId, RowReader, SourceConfigBase, SourceContext
+from mcwatch.sources.base import Listing, Rounds, RowReader, SourceConfigBase, SourceContext, WireRow
 
 _PAGE_SIZE = 500
 
 logger = structlog.get_logger(__name__)
 
 
-class QueueRow(Record, forbid_unknown_fields=True, kw_only=True, gc=False):
+class QueueRow(WireRow, forbid_unknown_fields=True, kw_only=True, gc=False):
     """An entry as the vendor's page and real answers spell it: one recipient, given as an object."""
 
-    id: RowId | None  # a row without one is read leniently, which asks what else tells it from others
     route: str | None = msgspec.field(default=None, name="routing")
-    from_envelope: WireAddress | None = msgspec.field(default=None, name="fromEnv")
     from_header: WireAddress | None = msgspec.field(default=None, name="fromHeader")
     to: list[WireAddress] | None = msgspec.field(default=None, name="(to)")
     sender_ip: str | None = msgspec.field(default=None, name="remoteIp")
     attachments: bool | None = msgspec.field(default=None, name="attachment")
-    received_at: AwareTime | None = msgspec.field(default=None, name="received")
-    sent_at: AwareTime | None = msgspec.field(default=None, name="sent")
-    spam_score: Whole | float | None = msgspec.field(default=None, name="spamScore")
-    detection_level: str | None = msgspec.field(default=None, name="detectionLevel")
-    created_at: AwareTime | None = msgspec.field(default=None, name="created")
-    next_attempt_at: AwareTime | None = msgspec.field(default=None, name="nextAttempt")
-    locked_until: AwareTime | None = msgspec.field(default=None, name="lockedUntil")
-    extra: dict[str, Any] | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="(extra)")
     recipient: WireAddress | None = msgspec.field(default=None, name="to")
 
     def __post_init__(self) -> None:

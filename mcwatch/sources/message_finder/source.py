@@ -111,6 +111,19 @@ class MessageFinderSource:
             await self._learn_history(search, windows[0].start, error)
             async for page in self._read_windows(search, self._planned(search, reached), reached):
                 yield page
+        async for page in self._read_owed(search, reached):
+            yield page
+
+    async def _read_owed(self, search: Search, reached: _Reached) -> AsyncIterator[FinderPage]:
+        """Read again what should not have been believed; what fails is still owed at the next poll."""
+        owed = self._endings[search.name].owed
+        while owed:
+            oldest = whole_second(self._client.server_now()) - self._reach.history
+            window = Window(max(owed[0].start, oldest), owed[0].end)
+            if window.start < window.end:
+                async for page in self._read_windows(search, [window], reached):
+                    yield page
+            del owed[0]
 
     def _planned(self, search: Search, reached: _Reached) -> list[Window]:
         now, before = self._client.server_now(), reached[search.name]
@@ -163,7 +176,6 @@ class MessageFinderSource:
             if halves is not None:
                 self._coverage.note_split()
                 pending.extend(halves[::-1])
-                pending.extend(self._endings[search.name].take_back())
                 continue
             self._coverage.note_incomplete(search.name, window)
             yield FinderPage(rows=(), cursors=self._moved(search, self._past(window), reached))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from mcwatch.domain.errors import McwatchError
 from mcwatch.domain.page import Feed
 from mcwatch.domain.selection import Selection
 from mcwatch.pipeline.batches import BatchLimits
@@ -156,3 +157,11 @@ async def test_payloads_are_rendered(lab: Lab) -> None:
     inflight = await lab.reader(form=_Upper()).next({lab.acme: 0}, lab.accounts)
     assert inflight is not None
     assert [native(0).upper(), native(1).upper()] == inflight.batch.payloads
+
+
+async def test_events_that_cannot_be_read_are_an_error(lab: Lab) -> None:
+    """A position behind which nothing can be read is said aloud, for it would stall the destination without a word."""
+    await lab.append(range(1))
+    assert [0] == _numbers(await lab.reader().next({lab.acme: 0}, lab.accounts))
+    with pytest.raises(McwatchError, match="none can be read"):
+        await lab.reader().next({lab.acme: -5}, lab.accounts)

@@ -365,3 +365,14 @@ async def test_lone_refusal_of_a_remainder_is_read_again_with_others(lab: Lab) -
     assert [[0, 1], [0], [0, 1], [0], [1]] == sent(sink)
     assert 2 == await lab.position()
     assert {"refused": 1} == (await lab.figures()).dead_lettered
+
+
+async def test_a_wait_for_the_store_leaves_no_mark_where_nothing_is_selected(lab: Lab) -> None:
+    """A destination that had only to record what it does not want is not left as down when the store is back."""
+    await lab.append(range(3))
+    lab.store.settle_errors = [StoreUnavailable("full")]
+    dispatcher = lab.dispatcher(FakeSink(), selection=Selection(kinds=("queue.*",)))
+    dispatcher.drain()
+    await dispatcher.run(lab.accounts)
+    assert 3 == await lab.position()
+    assert lab.condition().up

@@ -149,6 +149,25 @@ async def test_a_cap_that_nobody_names_is_found_out_by_its_repetition() -> None:
     assert START == max(end for end in ends(pages) if end is not None)
 
 
+async def test_what_is_owed_survives_a_poll_that_fails() -> None:
+    """Windows found out to be cut are read again at the next poll when this one ends before it came to them."""
+    shape = Shape(pagination="absent", page_cap=37)
+    async with world(replace(QUIET, finder=shape)) as simulated:
+        for number in range(240):
+            simulated.simulator.add_mail(subject=f"mail {number}", received_ago_secs=60 * number + 30)
+        source, pages = simulated.finder(initial_look_back="4h", max_window="1h"), []
+        poll = source.poll({})
+        async for page in poll:
+            pages.append(page)
+            simulated.cursors.update(page.cursors)
+            if ends([page]) == [START]:
+                break
+        await poll.aclose()  # type: ignore[attr-defined]  # a generator
+        assert len(set(subjects(pages))) < 240
+        pages += await simulated.read(source)
+    assert {f"mail {number}" for number in range(240)} == set(subjects(pages))
+
+
 async def test_fewer_rows_than_told_are_halved() -> None:
     """An answer that tells of more rows than it shows is cut, though its page is not full."""
     shape = Shape(total_count=True, next_token=False, page_cap=7)
