@@ -41,3 +41,20 @@ async def eventually(condition: Callable[[], object], within_secs: float = 15.0)
 
 def _source(condition: Callable[[], object]) -> str:
     return inspect.getsource(condition).strip() if inspect.isfunction(condition) else repr(condition)
+
+
+class Stillness:
+    """A condition: a number has not changed for so long."""
+
+    def __init__(self, read: Callable[[], int], secs: float) -> None:
+        self._read = read
+        self._secs = secs
+        self._last: int | None = None
+        self._since = 0.0
+
+    def __call__(self) -> bool:
+        """Tell whether it has been still for long enough."""
+        now, value = time.monotonic(), self._read()
+        if value != self._last:
+            self._last, self._since = value, now
+        return now - self._since >= self._secs
