@@ -21,7 +21,7 @@ _STILL_SECS = 1.5
 async def test_what_is_due_is_delivered_before_the_end(
     place: Path, simulator: Simulator, webhook: Hook, number: signal.Signals
 ) -> None:
-    """A signal while the receiver has not answered yet: polling ends, the backlog is waited for and goes out, exit 0."""
+    """A signal while the receiver has not answered yet: polling ends, and what is due goes out before the exit."""
     simulator.add_mail(subject="mail {n}", count=_MAILS)
     webhook.may_answer.clear()
     config = configuration.whole(
