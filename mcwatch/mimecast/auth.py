@@ -1,13 +1,7 @@
-"""The credentials of an account, turned into request headers: API 2.0 tokens and API 1.0 signatures."""
+"""The credentials of an account, turned into request headers; here API 2.0's tokens."""
 
 import asyncio
-import base64
-import binascii
-import hashlib
-import hmac
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Protocol
 from urllib.parse import urlencode
 
@@ -15,22 +9,24 @@ import msgspec
 
 from mcwatch.domain.errors import AuthError, ConfigError, FailureReason, McwatchError, TransientError
 from mcwatch.interfaces import Clock
-from mcwatch.mimecast.config import HmacConfig, OAuth2Config
+from mcwatch.mimecast.config import OAuth2Config
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.mimecast.envelope import failures_of
-from mcwatch.mimecast.errors import error_for
+from mcwatch.mimecast.errors import BindingExpired, error_for
 from mcwatch.option_types import Secret
 
 _TOKEN_LIFE_SECS = 1799.0  # what every published token answer says (notes B)
 _RENEW_AHEAD_SECS = 300.0
 _RENEW_AHEAD_SHARE = 0.2
 _RENEW_PAUSE_SECS = 30.0  # between attempts to renew a token that is still good
-_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Auth(Protocol):
     """Makes a request one of this account's."""
+
+    @property
+    def renewals(self) -> int:
+        """How often :meth:`renew` did something."""
 
     async def prepare(self) -> None:
         """Fetch what :meth:`headers` will need, so that it need not wait. Raises as a request does."""
@@ -40,6 +36,12 @@ class Auth(Protocol):
 
     def invalidate(self, used: Mapping[str, str]) -> None:
         """Stop using the credential that made these headers."""
+
+    async def renew(self, seen: int, refused: BindingExpired) -> None:
+        """Return once the next attempt may do better, raise ``refused`` or another BindingExpired when it cannot.
+
+        ``seen`` is what ``renewals`` said before the refused request: whoever finds it moved on repeats at once.
+        """
 
 
 class TokenAnswer(msgspec.Struct, frozen=True):
@@ -82,6 +84,11 @@ class OAuth2Auth:
         self._fetches = 0
         self._error: McwatchError | None = None
 
+    @property
+    def renewals(self) -> int:
+        """Zero: an application has no binding to renew."""
+        return 0
+
     async def prepare(self) -> None:
         """Fetch or renew the token where needed."""
         await self._current()
@@ -94,6 +101,10 @@ class OAuth2Auth:
         """Drop the token, unless it has been replaced since."""
         if self._token and used.get("Authorization") == f"Bearer {self._token.value}":
             self._token = None
+
+    async def renew(self, seen: int, refused: BindingExpired) -> None:
+        """Raise what was refused: an application has no binding."""
+        raise refused
 
     async def _current(self) -> str:
         token = self._fresh()
@@ -154,59 +165,6 @@ def read_token(body: bytes) -> TokenAnswer:
             reason=FailureReason.BAD_RESPONSE,
             remedy="check base_url, and any proxy in between",
         ) from error
-
-
-class HmacAuth:
-    """API 1.0: a signature over a fresh date and request id per attempt (notes A).
-
-    ``server_now`` is the time on the API's clock, which is what the API compares the date with.
-    """
-
-    def __init__(
-        self,
-        config: HmacConfig,
-        server_now: Callable[[], datetime],
-        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
-    ) -> None:
-        self._config = config
-        self._server_now = server_now
-        self._new_id = new_id
-
-    async def prepare(self) -> None:
-        """Do nothing: a signature needs no answer of anybody."""
-
-    async def headers(self, path: str) -> dict[str, str]:
-        """Sign one attempt at ``path``."""
-        config = self._config
-        date = mc_date(self._server_now())
-        request_id = self._new_id()
-        text = f"{date}:{request_id}:{path}:{reveal(config.app_key)}"
-        return {
-            "Authorization": f"MC {reveal(config.access_key)}:{signature(reveal(config.secret_key), text)}",
-            "x-mc-app-id": reveal(config.app_id),
-            "x-mc-date": date,
-            "x-mc-req-id": request_id,
-        }
-
-    def invalidate(self, used: Mapping[str, str]) -> None:
-        """Do nothing: the next attempt is signed anew anyway."""
-
-
-def mc_date(moment: datetime) -> str:
-    """Write ``x-mc-date``: English names whatever the locale, UTC."""
-    at = moment.astimezone(UTC)
-    return f"{_WEEKDAYS[at.weekday()]}, {at.day:02} {_MONTHS[at.month - 1]} {at.year:04} {at:%H:%M:%S} UTC"
-
-
-def signature(secret_key: str, text: str) -> str:
-    """Return the base64 HMAC-SHA1 of ``text`` under the base64 ``secret_key``; raises AuthError for a bad key."""
-    try:
-        key = base64.b64decode(secret_key.strip(), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise AuthError(
-            "the secret key is not base64", remedy="copy secret_key as Mimecast shows it, without decoding it"
-        ) from error
-    return base64.b64encode(hmac.new(key, text.encode(), hashlib.sha1).digest()).decode()
 
 
 def reveal(secret: Secret) -> str:

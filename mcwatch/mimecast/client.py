@@ -10,16 +10,26 @@ from typing import Self, TypeVar
 import msgspec
 import structlog
 
-from mcwatch.domain.errors import AuthError, McwatchError
+from mcwatch.domain.budget import GatePressure
+from mcwatch.domain.errors import AuthError, FailureReason, McwatchError, ThrottledError, TransientError
 from mcwatch.httpclient.client import ClientOptions, HttpClient, Response
 from mcwatch.httpclient.retry import Retry, RetryPolicy, with_retries
 from mcwatch.interfaces import Clock
-from mcwatch.mimecast.auth import Auth, HmacAuth, OAuth2Auth, TokenAnswer, read_token, reveal
+from mcwatch.mimecast.auth import Auth, OAuth2Auth, TokenAnswer, read_token, reveal
+from mcwatch.mimecast.binding import Keys, read_login
 from mcwatch.mimecast.clock_skew import ClockSkew
 from mcwatch.mimecast.config import ApiConfig, OAuth2Config
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.mimecast.envelope import Answer, AnswerDecoder, failures_of
-from mcwatch.mimecast.errors import SignatureRefused, TokenExpired, TokenRefused, UnsteadyAuth, error_for
+from mcwatch.mimecast.errors import (
+    BindingExpired,
+    SignatureRefused,
+    TokenExpired,
+    TokenRefused,
+    UnsteadyAuth,
+    error_for,
+)
+from mcwatch.mimecast.hmac_auth import HmacAuth
 from mcwatch.mimecast.quota import Priority, QuotaGate, QuotaSeen
 from mcwatch.telemetry.metrics import OK, Metrics
 
@@ -28,7 +38,32 @@ T = TypeVar("T")
 RETRIES = RetryPolicy(attempts=4, base_secs=0.5, cap_secs=20.0, max_wait_secs=60.0)
 _JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+_REFUSALS_AN_ATTEMPT = 3
 _log = structlog.get_logger("mcwatch.mimecast")
+
+
+class _AtGateError(TransientError):
+    """A refusal whose pause the gate keeps, so that the repetition waits there, in its place among the others."""
+
+    default_reason = FailureReason.THROTTLED
+
+    def __init__(self, refusal: ThrottledError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
+async def _waiting_at_the_gate(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Make an attempt, which a short refusal of the quota does not use up at once: waiting is what it asks for."""
+    refusals = 0
+    while True:
+        try:
+            return await attempt()
+        except ThrottledError as refusal:
+            refusals += 1
+            if (refusal.retry_after_secs or 0.0) > RETRIES.max_wait_secs:
+                raise
+            if refusals == _REFUSALS_AN_ATTEMPT:
+                raise _AtGateError(refusal) from refusal
 
 
 class MimecastClient:
@@ -91,6 +126,15 @@ class MimecastClient:
         """Return what the API has told of the endpoint's quota."""
         return self._gate.seen(endpoint)
 
+    @property
+    def pressure(self) -> GatePressure:
+        """What the quota let through of late, and how long urgent requests waited for it."""
+        return self._gate.pressure()
+
+    def wait_secs(self, endpoint: Endpoint, priority: Priority) -> float:
+        """Return how long a call would at least wait for the quota now; 0 when it may go at once."""
+        return self._gate.wait_secs(endpoint, priority)
+
     async def call(
         self,
         endpoint: Endpoint,
@@ -119,23 +163,29 @@ class MimecastClient:
     async def _with_patience(self, endpoint: Endpoint, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             return await with_retries(
-                attempt,
+                partial(_waiting_at_the_gate, attempt),
                 RETRIES,
                 clock=self._clock,
                 rng=self._rng,
                 on_retry=partial(self._log_retry, endpoint),
             )
+        except _AtGateError as error:
+            raise error.refusal from error
         except UnsteadyAuth as error:
             raise AuthError(str(error), reason=error.reason, remedy=error.remedy) from error
 
     async def _attempt(
         self, endpoint: Endpoint, body: bytes, decoder: AnswerDecoder[T], priority: Priority
     ) -> Answer[T]:
-        """Send once, or twice where the table says that a fresh token, date or id helps."""
+        """Send once, or twice where the table says that a fresh token, date, id or binding helps."""
+        renewals = self._auth.renewals
         try:
             return await self._send(endpoint, body, decoder, priority)
         except (TokenExpired, SignatureRefused):
-            return await self._send(endpoint, body, decoder, priority)
+            pass
+        except BindingExpired as refused:
+            await self._auth.renew(renewals, refused)
+        return await self._send(endpoint, body, decoder, priority)
 
     async def _send(self, endpoint: Endpoint, body: bytes, decoder: AnswerDecoder[T], priority: Priority) -> Answer[T]:
         await self._auth.prepare()
@@ -154,6 +204,16 @@ class MimecastClient:
     async def _fetch_token(self, form: bytes) -> TokenAnswer:
         await self._gate.turn(Endpoint.TOKEN, Priority.TOKEN)
         return await self._exchange(Endpoint.TOKEN, _FORM, form, read_token)
+
+    async def _send_login(self, headers: Mapping[str, str], body: bytes) -> Keys | None:
+        await self._gate.turn(Endpoint.LOGIN, Priority.TOKEN)
+
+        def decode(answer: bytes) -> Keys | None:
+            return read_login(answer, Endpoint.LOGIN)
+
+        keys = await self._exchange(Endpoint.LOGIN, {**_JSON, **headers}, body, decode)
+        _log.info("binding_refreshed", account=self._account, new_keys=keys is not None)
+        return keys
 
     async def _exchange(
         self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes, decode: Callable[[bytes], T]
@@ -207,7 +267,7 @@ class MimecastClient:
         auth = self._config.auth
         if isinstance(auth, OAuth2Config):
             return OAuth2Auth(auth, self._fetch_token, self._clock)
-        return HmacAuth(auth, self._skew.server_now)
+        return HmacAuth(auth, self._skew.server_now, self._send_login, self._clock)
 
 
 def _request_body(item: Mapping[str, object], page_size: int | None, page_token: str | None) -> bytes:

@@ -53,6 +53,25 @@ class HmacConfig(Config):
     app_key: Secret = Field(description="The application's key; part of every signed text.")
     access_key: Secret = Field(description="The access key of the user's binding to the application.")
     secret_key: Secret = Field(description="The secret key of the binding, in base64 as Mimecast shows it.")
+    user_name: Secret | None = Field(
+        None,
+        description="Name of the user whose keys these are, an address. With it and password, keys that have expired "
+        "(HTTP 418) are refreshed. None by default: keys that expire take the account down until somebody makes new "
+        "ones.",
+    )
+    password: Secret | None = Field(
+        None, description="The user's password; read anew for every login, which happens only after an expiry."
+    )
+    user_auth: Literal["cloud", "domain"] = Field(
+        "cloud",
+        description="What the password belongs to: cloud, the default, is Mimecast's own, domain is the directory's.",
+    )
+
+    @model_validator(mode="after")
+    def _check_user(self) -> Self:
+        if (self.user_name is None) != (self.password is None):
+            raise PydanticCustomError("user", "write both user_name and password, or neither")
+        return self
 
 
 AuthConfig = Annotated[OAuth2Config | HmacConfig, Field(discriminator="type")]

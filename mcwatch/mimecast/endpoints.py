@@ -18,6 +18,7 @@ class Endpoint(StrEnum):
         return member
 
     TOKEN = "token", "/oauth/token"
+    LOGIN = "login", "/api/login/login"
     PROCESSING_QUEUE = "processing_queue", "/api/gateway/find-processing-messages"
     MESSAGE_FINDER = "message_finder", "/api/message-finder/search"
     INTERNAL_DOMAINS = "internal_domains", "/api/domain/get-internal-domain"

@@ -75,6 +75,10 @@ class ErrorRow:
 
 _ROLE = "give the API user (or the 2.0 application) the role right and the product that this endpoint needs"
 _KEYS = "check the keys, and that the region or base_url is that of the account"
+_BINDING = (
+    "make new keys, with an authentication profile whose cache TTL is 'never expires', or set auth.user_name and "
+    "auth.password, with which mcwatch refreshes the keys"
+)
 _ADDRESS = "check base_url or region"
 _R = FailureReason
 
@@ -82,7 +86,7 @@ _R = FailureReason
 TABLE: tuple[ErrorRow, ...] = (
     ErrorRow(None, "err_validation_at_least_one_not_null", FilterRequired, _R.MISCONFIGURED,
              "the message finder wants a filter",
-             "list your own domains under domains"),
+             "list your own domains under domains, or set domains: discover (which needs the right to list domains)"),
     ErrorRow(None, "err_validation_", PermanentError, _R.REFUSED, "the API refuses a field of the request",
              "check the source's options (domains, searches, routes)"),
     ErrorRow(None, "err_track_and_trace_invalid_start_date", HistoryExceeded, _R.REFUSED,
@@ -90,7 +94,7 @@ TABLE: tuple[ErrorRow, ...] = (
     ErrorRow(None, "err_xdk_invalid_signature", SignatureRefused, _R.AUTH, "the API refuses the signature",
              "check app_key, access_key and secret_key (as shown, in base64), and this machine's clock"),
     ErrorRow(None, "err_xdk_binding_expired", BindingExpired, _R.AUTH, "the access key has expired",
-             "make new keys, with an authentication profile whose cache TTL is 'never expires'"),
+             _BINDING),
     ErrorRow(None, "err_xdk_operation_forbidden_for_address", AuthError, _R.AUTH,
              "the API user may not act for this address", _ROLE),
     ErrorRow(None, "err_developer_key", AuthError, _R.AUTH, "the API does not know the application",
@@ -130,7 +134,7 @@ STATUSES: tuple[ErrorRow, ...] = (
     ErrorRow(409, "", PermanentError, _R.REFUSED, "the API reports a conflict"),
     ErrorRow(413, "", PermanentError, _R.TOO_LARGE, "the API finds the request too large"),
     ErrorRow(418, "", BindingExpired, _R.AUTH, "the access key has expired",
-             "make new keys, with an authentication profile whose cache TTL is 'never expires'"),
+             _BINDING),
     ErrorRow(425, "", TransientError, _R.SERVER, "the API asks to try again"),
     ErrorRow(429, "", ThrottledError, _R.THROTTLED, "the API's quota is used up"),
 )  # fmt: skip

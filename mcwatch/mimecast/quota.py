@@ -1,4 +1,4 @@
-"""The gate every request of an account passes: the configured ceiling, and the pauses the API asks for."""
+"""The gate every request of an account passes: the configured ceiling, and the pauses and paces the API asks for."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,15 +6,18 @@ from datetime import datetime
 from enum import IntEnum
 from http import HTTPStatus
 
+from mcwatch.domain.budget import GatePressure
 from mcwatch.interfaces import Clock
 from mcwatch.mimecast.endpoints import Endpoint
+from mcwatch.mimecast.pacing import Ceiling, Scope
+from mcwatch.mimecast.pressure import PressureGauge
 from mcwatch.mimecast.rate_headers import MAX_WAIT_SECS, RateHeaders, read_rate_headers
 from mcwatch.telemetry.metrics import Metrics
 
 _UNTOLD_PAUSE_SECS = 60.0  # first pause after a 429 that names no time; doubled by each further one in a row
 _YIELD_SECS = 0.01  # while a more urgent request that may go is about to wake
-_BURST_SHARE = 20  # a twentieth of the minute's ceiling may go at once, at most _MAX_BURST
-_MAX_BURST = 5
+_RECHECK_SECS = 5.0  # a pace may be eased by the next answer, so nobody sleeps through it
+_LONGEST_WAIT_SECS = 600.0  # after that a request counts as fresh, so that none waits for ever behind others
 
 
 class Priority(IntEnum):
@@ -28,6 +31,11 @@ class Priority(IntEnum):
     BACKFILL = 5
 
 
+_URGENT = frozenset({Priority.QUEUE, Priority.FRESH})
+# The part of the API's limit that each leaves to the more urgent ones; a token is the way to everything else.
+_LEAVES_SHARE = {Priority.CATCH_UP: 0.1, Priority.RESCAN: 0.15, Priority.BACKFILL: 0.2}
+
+
 @dataclass(frozen=True, slots=True)
 class QuotaSeen:
     """What is known of one quota: figures as last told, None when never; and for how long it is closed."""
@@ -38,29 +46,19 @@ class QuotaSeen:
     closed_for_secs: float
 
 
-@dataclass(slots=True)
-class _Scope:
-    """One quota: closed until a monotonic second; ``untold`` counts 429s in a row that named no time."""
+@dataclass(frozen=True, slots=True)
+class _Ticket:
+    """A request that waits."""
 
-    closed_until: float = 0.0
-    untold: int = 0
+    endpoint: Endpoint
+    priority: Priority
+    number: int
+    since: float
 
-
-class _Pacer:
-    """Spaces requests so that no minute sees more than the ceiling, with a small burst after a quiet time."""
-
-    def __init__(self, per_minute: int) -> None:
-        burst = max(1, min(_MAX_BURST, per_minute // _BURST_SHARE))
-        # burst - 1 requests may come on top of the even flow within a minute: the flow makes room for them.
-        self._spacing_secs = 60.0 / (per_minute - burst + 1)
-        self._credit_secs = self._spacing_secs * (burst - 1)
-        self._due_at = 0.0
-
-    def wait_secs(self, now: float) -> float:
-        return max(0.0, self._due_at - self._credit_secs - now)
-
-    def take(self, now: float) -> None:
-        self._due_at = max(self._due_at, now) + self._spacing_secs
+    def rank(self, now: float) -> Priority:
+        """Return the priority it has come to by waiting."""
+        aged = now - self.since >= _LONGEST_WAIT_SECS
+        return min(self.priority, Priority.FRESH) if aged else self.priority
 
 
 class QuotaGate:
@@ -84,31 +82,39 @@ class QuotaGate:
         self._clock = clock
         self._metrics = metrics
         self._server_now = server_now
-        self._pacer = _Pacer(max_requests_per_minute)
-        whole_account = _Scope()
-        self._scopes = {endpoint: _Scope() if per_endpoint else whole_account for endpoint in Endpoint}
+        self._ceiling = Ceiling(max_requests_per_minute)
+        whole_account = Scope()
+        self._scopes = {endpoint: Scope() if per_endpoint else whole_account for endpoint in Endpoint}
         self._limits: dict[Endpoint, int] = {}
         self._remaining: dict[Endpoint, int] = {}
-        self._waiting: list[tuple[Priority, int, Endpoint]] = []
+        self._waiting: list[_Ticket] = []
         self._arrivals = 0
+        self._pressure = PressureGauge(clock.monotonic())
 
     async def turn(self, endpoint: Endpoint, priority: Priority = Priority.FRESH) -> None:
         """Wait until a request to ``endpoint`` may be sent, and count it as sent."""
-        if not self._waiting and self._wait_secs(endpoint) <= 0:
-            self._pacer.take(self._clock.monotonic())
+        if not self._waiting and self.wait_secs(endpoint, priority) <= 0:
+            self._take(endpoint)
             return
-        self._arrivals += 1
-        ticket = (priority, self._arrivals, endpoint)
-        self._waiting.append(ticket)
         began = self._clock.monotonic()
+        self._arrivals += 1
+        ticket = _Ticket(endpoint, priority, self._arrivals, began)
+        self._waiting.append(ticket)
+        if priority in _URGENT:
+            self._pressure.waits(began)
         try:
-            while (wait_secs := self._wait_secs(endpoint)) > 0 or self._urgent_waits(ticket):
-                await self._clock.sleep(max(wait_secs, _YIELD_SECS))
-            self._pacer.take(self._clock.monotonic())
+            await self._wait(ticket)
+            self._take(endpoint)
         finally:
             self._waiting.remove(ticket)
-            waited = self._clock.monotonic() - began
-            self._metrics.api_throttled_seconds_total.labels(self._account).inc(waited)
+            now = self._clock.monotonic()
+            if priority in _URGENT:
+                self._pressure.served(now)
+            self._metrics.api_throttled_seconds_total.labels(self._account).inc(now - began)
+
+    def wait_secs(self, endpoint: Endpoint, priority: Priority) -> float:
+        """Return how long a request would wait if nobody else asked and no answer told more; 0 when it may go."""
+        return max(0.0, *self._waits_secs(endpoint, priority))
 
     def learn(self, endpoint: Endpoint, headers: Mapping[str, str], status: int) -> float | None:
         """Take note of what an answer says; returns the seconds a refusal asks to wait, else None."""
@@ -117,11 +123,10 @@ class QuotaGate:
         now = self._clock.monotonic()
         self._note_figures(endpoint, told.limit, told.remaining)
         wait_secs = self._asked_secs(scope, told, status)
-        pause_secs = wait_secs
-        if wait_secs is None and told.remaining == 0:
-            pause_secs = told.wait_secs or _UNTOLD_PAUSE_SECS
-        if pause_secs is not None:
-            scope.closed_until = max(scope.closed_until, now + pause_secs)
+        if wait_secs is not None:
+            scope.close(now, wait_secs)
+        elif told.remaining is not None:
+            scope.tell(now, told.limit, told.remaining, told.wait_secs or _UNTOLD_PAUSE_SECS)
         return wait_secs
 
     def seen(self, endpoint: Endpoint) -> QuotaSeen:
@@ -129,8 +134,44 @@ class QuotaGate:
         closed_for = max(0.0, self._scopes[endpoint].closed_until - self._clock.monotonic())
         return QuotaSeen(endpoint, self._limits.get(endpoint), self._remaining.get(endpoint), closed_for)
 
+    def pressure(self) -> GatePressure:
+        """Return what the gate saw over the last ten minutes."""
+        return self._pressure.reading(self._clock.monotonic())
+
+    async def _wait(self, ticket: _Ticket) -> None:
+        while True:
+            rank = ticket.rank(self._clock.monotonic())
+            firm_secs, soft_secs = self._waits_secs(ticket.endpoint, rank)
+            if max(firm_secs, soft_secs) <= 0 and not self._urgent_waits(ticket):
+                return
+            await self._clock.sleep(max(firm_secs, min(soft_secs, _RECHECK_SECS), _YIELD_SECS))
+
+    def _take(self, endpoint: Endpoint) -> None:
+        now = self._clock.monotonic()
+        self._ceiling.take(now)
+        self._scopes[endpoint].take(now)
+        self._pressure.sent(now)
+
+    def _waits_secs(self, endpoint: Endpoint, priority: Priority) -> tuple[float, float]:
+        """Return the wait that nothing shortens, and the one that the API's next answer may shorten."""
+        now = self._clock.monotonic()
+        scope = self._scopes[endpoint]
+        firm_secs = max(scope.closed_until - now, self._ceiling.wait_secs(now, may_burst=priority not in _LEAVES_SHARE))
+        if priority is Priority.TOKEN:
+            return firm_secs, 0.0
+        return firm_secs, scope.pace_secs(now, _LEAVES_SHARE.get(priority, 0.0))
+
+    def _urgent_waits(self, ticket: _Ticket) -> bool:
+        """Tell whether a request that comes first may go as well."""
+        now = self._clock.monotonic()
+        mine = (ticket.rank(now), ticket.number)
+        return any(
+            (other.rank(now), other.number) < mine and self.wait_secs(other.endpoint, other.rank(now)) <= 0
+            for other in self._waiting
+        )
+
     @staticmethod
-    def _asked_secs(scope: _Scope, told: RateHeaders, status: int) -> float | None:
+    def _asked_secs(scope: Scope, told: RateHeaders, status: int) -> float | None:
         if status != HTTPStatus.TOO_MANY_REQUESTS:
             scope.untold = 0
             return told.retry_after_secs if status == HTTPStatus.SERVICE_UNAVAILABLE else None
@@ -138,13 +179,6 @@ class QuotaGate:
             return told.wait_secs
         scope.untold += 1
         return min(_UNTOLD_PAUSE_SECS * 2.0 ** min(scope.untold - 1, 10), MAX_WAIT_SECS)
-
-    def _wait_secs(self, endpoint: Endpoint) -> float:
-        now = self._clock.monotonic()
-        return max(self._scopes[endpoint].closed_until - now, self._pacer.wait_secs(now))
-
-    def _urgent_waits(self, ticket: tuple[Priority, int, Endpoint]) -> bool:
-        return any(other < ticket and self._wait_secs(other[2]) <= 0 for other in self._waiting)
 
     def _note_figures(self, endpoint: Endpoint, limit: int | None, remaining: int | None) -> None:
         if limit is not None:

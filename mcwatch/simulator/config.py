@@ -24,7 +24,11 @@ class AccountConfig:
     products: frozenset[str] = ALL_ENDPOINTS
     """The endpoints this account may call; others answer 403 `app_forbidden` (reference notes §B)."""
     binding_expired: bool = False
-    """Signed calls answer 418 `err_xdk_binding_expired` (reference notes §A)."""
+    """Signed calls answer 418 `err_xdk_binding_expired` (reference notes §A), until a login."""
+    binding_secs: float | None = None
+    """How long keys sign after the start or a login; None: for ever."""
+    new_keys_at_login: bool = False
+    """A login answers with other keys than the old ones, which stay expired."""
 
     @property
     def client_id(self) -> str:
@@ -45,6 +49,16 @@ class AccountConfig:
     def app_key(self) -> str:
         """API 1.0 application key, part of the signed text."""
         return f"{self.name}-app-key"
+
+    @property
+    def user_name(self) -> str:
+        """Whose keys those of API 1.0 are."""
+        return f"svc@{self.name}.example"
+
+    @property
+    def password(self) -> str:
+        """The user's password, for a login."""
+        return f"{self.name}-password"
 
     @property
     def access_key(self) -> str:
@@ -128,6 +142,8 @@ class SimulatorConfig:
     quota: QuotaConfig = field(default_factory=QuotaConfig)
     finder: Shape = field(default_factory=lambda: Shape(total_count=False, page_cap=500))
     queue: Shape = field(default_factory=Shape)
+    domains: Shape | None = None
+    """None: all domains in one answer that says nothing of paging, as the vendor's page of the endpoint has it."""
     rules: FinderRules = field(default_factory=FinderRules)
     token_secs: float = 1799.0
     skew_secs: float = 900.0

@@ -15,7 +15,7 @@ from mcwatch.simulator.ledger import Ledger, as_line
 from mcwatch.simulator.stats import Stats
 
 _NDJSON: Final = "application/x-ndjson"
-_ENDPOINTS: Final = frozenset({"token", "queue", "finder", "domains"})
+_ENDPOINTS: Final = frozenset({"token", "login", "queue", "finder", "domains"})
 
 
 class Control:
@@ -49,6 +49,7 @@ class Control:
             ("DELETE", "faults", self._clear_faults),
             ("POST", "mail", self._add_mail),
             ("POST", "stop-mail", self._stop_mail),
+            ("POST", "domains", self._set_domains),
         ]
         return [web.route(method, f"/_simulator/{name}", handler) for method, name, handler in handlers]
 
@@ -107,6 +108,16 @@ class Control:
             self._functions[name].world.add(mail)
         return _json({"added": [mail.uid for mail in mails], "message_ids": [mail.message_id for mail in mails]})
 
+    async def _set_domains(self, request: web.Request) -> web.Response:
+        content = await _content(request)
+        name, domains = content.get("account", self._accounts[0].name), content.get("domains")
+        if name not in self._functions:
+            return _json({"error": f"no account {name!r}"}, status=400)
+        if not isinstance(domains, list):
+            return _json({"error": "domains must be a list; a text is a name, anything else a row"}, status=400)
+        self._functions[name].list_domains(domains)
+        return _json({"listed": len(domains)})
+
     async def _stop_mail(self, _request: web.Request) -> web.Response:
         now = self._clock()
         worlds = [functions.world for functions in self._functions.values()]
@@ -127,6 +138,8 @@ def _account(account: AccountConfig) -> dict[str, object]:
             "app_key": account.app_key,
             "access_key": account.access_key,
             "secret_key": account.secret_key,
+            "user_name": account.user_name,
+            "password": account.password,
         },
     }
 

@@ -28,7 +28,7 @@ class Fault:
     times: int = 1
     account: str | None = None
     endpoint: str | None = None
-    """`token`, `queue`, `finder` or `domains`."""
+    """`token`, `login`, `queue`, `finder` or `domains`."""
     status: int | None = None
     """HTTP status of error_html, empty_body and meta_error."""
     code: str | None = None
@@ -63,12 +63,15 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
         "chaos": {**_FLAKY, **_THROTTLED, **_TOKENS, **_ODD, "binding": 0.01},
     }
 )
-_NOT_FOR_TOKENS: Final = ROW_FAULTS | {"token_expired", "unverified", "binding", "fail_ok", "meta_error"}
+_NOT_FOR_LOGINS: Final = ROW_FAULTS | {"token_expired", "unverified", "binding"}
+_NOT_FOR_TOKENS: Final = _NOT_FOR_LOGINS | {"fail_ok", "meta_error"}
 
 
 def _can_meet(kind: FaultKind, endpoint: str) -> bool:
     if endpoint == "token":
         return kind not in _NOT_FOR_TOKENS
+    if endpoint == "login":
+        return kind not in _NOT_FOR_LOGINS
     return kind not in ROW_FAULTS or endpoint in {"queue", "finder"}
 
 

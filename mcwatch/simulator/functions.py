@@ -1,7 +1,7 @@
 """The functions behind the API's paths, for one account."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -11,6 +11,7 @@ from mcwatch.simulator.envelope import MALFORMED, Answer, Call, Item, RefusedErr
 from mcwatch.simulator.finder import Finder
 from mcwatch.simulator.ledger import Sighting, Source
 from mcwatch.simulator.lives import Pace
+from mcwatch.simulator.paging import page_of
 from mcwatch.simulator.processing import QUEUES, ProcessingQueue
 from mcwatch.simulator.rows import Writer
 from mcwatch.simulator.world import EVERYTHING, Search, World
@@ -44,11 +45,26 @@ class Functions:
         queue = ProcessingQueue(config, account, self.world, writer)
         finder = Finder(config, account, self.world, writer)
         self._account = account
+        self._domains_shape = config.domains
+        self._domain_rows: list[object] = []
+        self.list_domains(account.domains)
         self._functions: dict[Endpoint, Callable[[Call, Item, float], Answer]] = {
             "queue": queue.answer,
             "finder": finder.answer,
             "domains": self._domains,
         }
+
+    def list_domains(self, domains: Iterable[object]) -> None:
+        """List these domains from now on: a text is a domain's name, anything else the row itself, however odd.
+
+        Mail goes on being sent to the domains that the account began with.
+        """
+        self._domain_rows = [
+            {"id": f"eNpDomain{number}", "domain": domain, "sendOnly": False, "local": True, "inboundType": "any"}
+            if isinstance(domain, str)
+            else domain
+            for number, domain in enumerate(domains, start=1)
+        ]
 
     def answers(self, endpoint: Endpoint, call: Call, now: float) -> list[Answer]:
         """Answer a call item by item; an item that breaks a rule yields an answer that failed.
@@ -72,13 +88,13 @@ class Functions:
         except RefusedError as refused:
             return Answer(fail=[refused.nested(item)], status=refused.status)
 
-    def _domains(self, _call: Call, _item: Item, _now: float) -> Answer:
-        return Answer(
-            data=[
-                {"id": f"eNpDomain{number}", "domain": domain, "local": True, "inboundType": "any"}
-                for number, domain in enumerate(self._account.domains, start=1)
-            ]
-        )
+    def _domains(self, call: Call, item: Item, _now: float) -> Answer:
+        rows, shape = self._domain_rows, self._domains_shape
+        if shape is None:
+            return Answer(data=list(rows))
+        page = page_of(call, item, f"domains|{self._account.name}", shape)
+        shown = rows[page.offset : page.offset + page.size]
+        return Answer(data=shown, pagination=page.pagination(len(rows), shape))
 
 
 def merged(answers: list[Answer]) -> Answer:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from mcwatch.simulator.bindings import Bindings
 from mcwatch.simulator.config import AccountConfig, SimulatorConfig
 from mcwatch.simulator.envelope import RefusedError
 from mcwatch.simulator.quota import Quota, Standing
@@ -33,7 +34,8 @@ class Gate:
     def __init__(self, config: SimulatorConfig, clock: Callable[[], float]) -> None:
         self.tokens = Tokens(config.accounts, config.token_secs, clock)
         self.quota = Quota(config.quota, clock)
-        self._signatures = Signatures(config.accounts, config.skew_secs, clock)
+        self.bindings = Bindings(config.accounts, clock)
+        self._signatures = Signatures(self.bindings, config.skew_secs, clock)
 
     def caller(self, headers: Mapping[str, str], path: str) -> Caller:
         """Find out who calls; a failure is kept in the result, since a fault may come before it."""
@@ -49,6 +51,13 @@ class Gate:
         if bearer:
             return Caller(bearer, None, RefusedError(401, "unauthorized", "Unauthorized Request"))
         return Caller(bearer, None, RefusedError(400, "err_xdk_credentials_missing", "0001 Credentials missing"))
+
+    def user(self, headers: Mapping[str, str]) -> Caller:
+        """Find out who logs in; a failure is kept in the result, as above."""
+        try:
+            return Caller(bearer=False, account=self.bindings.user(headers))
+        except RefusedError as refused:
+            return Caller(bearer=False, account=None, refused=refused)
 
     def take(self, caller: Caller, endpoint: str) -> Standing:
         """Count a call: 1.0 per account, 2.0 per account and function (reference notes §D)."""

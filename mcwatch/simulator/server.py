@@ -8,7 +8,7 @@ from aiohttp import web
 
 from mcwatch.simulator.config import SimulatorConfig
 from mcwatch.simulator.damage import Damage
-from mcwatch.simulator.envelope import RefusedError, read_call
+from mcwatch.simulator.envelope import Answer, RefusedError, read_call
 from mcwatch.simulator.faults import ROW_FAULTS, Fault, Faults
 from mcwatch.simulator.functions import PATHS, SOURCES, Endpoint, Functions, merged
 from mcwatch.simulator.gate import Caller, Gate, forbidden, throttled
@@ -19,6 +19,8 @@ from mcwatch.simulator.substitutes import substitute
 from mcwatch.simulator.wire import SOUND, Flaw, Reply, Wire, failure
 
 TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 -- a path
+
+LOGIN_PATH: Final = "/api/login/login"
 
 NOBODY: Final = Caller(bearer=True, account=None)
 
@@ -57,6 +59,22 @@ class Server:
         else:
             reply = self._issue(client_id, client_secret)
         return await self._send(request, self._instead(fault, NOBODY) or reply, fault)
+
+    async def login(self, request: web.Request) -> web.StreamResponse:
+        """Answer `/api/login/login`, which counts like any call of API 1.0."""
+        body = await request.read()
+        self.stats.requests["login"] += 1
+        caller = self._gate.user(request.headers)
+        standing = self._gate.take(caller, "login") if caller.account is not None else None
+        if standing is not None and not standing.allowed:
+            return await self._send(request, self._limited(failure(throttled(), flat=False), standing), None)
+        fault = None if caller.account is None else self._faults.next_for(caller.name, "login")
+        reply = self._instead(fault, caller) or self._logged_in(request, caller, body)
+        return await self._send(request, self._limited(reply, standing), fault)
+
+    def expire_binding(self, account: str) -> None:
+        """End the time of an account's signing keys."""
+        self._gate.bindings.expire(account)
 
     async def api(self, request: web.Request) -> web.StreamResponse:
         """Answer every path below the root that is not the token's or the control's."""
@@ -120,6 +138,17 @@ class Server:
             return _oauth_error(401, "invalid_client", "Client credentials are invalid")
         self.stats.tokens_issued += 1
         return Reply(200, msgspec.json.encode(answer))
+
+    def _logged_in(self, request: web.Request, caller: Caller, body: bytes) -> Reply:
+        try:
+            if caller.refused is not None or caller.account is None:
+                raise caller.refused or RefusedError(401, "unauthorized", "Unauthorized Request")
+            if request.method != "POST":
+                raise RefusedError(405, "method_not_allowed", "Method not allowed")
+            item = self._gate.bindings.log_in(caller.account, read_call(body, one_item_only=False))
+        except RefusedError as refused:
+            return failure(refused, flat=False)
+        return Reply(200, Answer(data=[item]).encode())
 
     def _limited(self, reply: Reply, standing: Standing | None) -> Reply:
         if standing is not None:

@@ -3,9 +3,10 @@
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from mcwatch.simulator.bindings import Bindings
 from mcwatch.simulator.config import AccountConfig
 from mcwatch.simulator.envelope import RefusedError
 from mcwatch.simulator.times import from_mc_date
@@ -21,10 +22,10 @@ def sign(secret_key: str, date: str, request_id: str, path: str, app_key: str) -
 
 
 class Signatures:
-    """Knows the signing keys of all accounts, and the request ids already used."""
+    """Checks calls with the keys of all bindings, and knows the request ids already used."""
 
-    def __init__(self, accounts: Iterable[AccountConfig], skew_secs: float, clock: Callable[[], float]) -> None:
-        self._keys = {account.access_key: account for account in accounts}
+    def __init__(self, bindings: Bindings, skew_secs: float, clock: Callable[[], float]) -> None:
+        self._bindings = bindings
         self._skew_secs = skew_secs
         self._clock = clock
         self._used: dict[tuple[str, str], float] = {}
@@ -33,16 +34,17 @@ class Signatures:
         """Return who signed the call; raises RefusedError with the code Mimecast would give."""
         access_key, _, signature = headers.get("Authorization", "").removeprefix(SCHEME).partition(":")
         date, request_id = headers.get("x-mc-date", ""), headers.get("x-mc-req-id", "")
-        account = self._keys.get(access_key)
-        if account is None:
+        binding = self._bindings.find(access_key)
+        if binding is None:
             raise _invalid("unknown access key")
+        account = binding.account
         if headers.get("x-mc-app-id") != account.app_id:
             raise RefusedError(401, "err_developer_key", "Invalid application id")
-        expected = sign(account.secret_key, date, request_id, path, account.app_key)
+        expected = sign(binding.secret_key, date, request_id, path, account.app_key)
         if not request_id or not hmac.compare_digest(signature.encode(), expected.encode()):
             raise _invalid("signature does not match")
         self._check_freshness(account, date, request_id)
-        if account.binding_expired:
+        if self._bindings.is_over(binding):
             raise binding_expired()
         return account
 

@@ -1,6 +1,6 @@
 """The simulated Mimecast as one async context manager."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +13,7 @@ from mcwatch.simulator.functions import Functions
 from mcwatch.simulator.given import mails_from
 from mcwatch.simulator.ledger import Ledger, Sighting
 from mcwatch.simulator.mail import Mail
-from mcwatch.simulator.server import TOKEN_PATH, Server
+from mcwatch.simulator.server import LOGIN_PATH, TOKEN_PATH, Server
 from mcwatch.simulator.stats import Stats
 from mcwatch.simulator.times import wall_clock
 from mcwatch.simulator.world import World
@@ -79,6 +79,17 @@ class Simulator:
         """Let the next requests go wrong in exactly these ways, in this order."""
         self.faults.script(faults)
 
+    def set_domains(self, account: str | None, domains: Iterable[object]) -> None:
+        """List these domains of an account, the first without a name; what is not text is a row as it stands.
+
+        The mail of the account stays that of its first domains.
+        """
+        self._functions[self.config.accounts[0].name if account is None else account].list_domains(domains)
+
+    def expire_binding(self, account: str | None = None) -> None:
+        """End the time of an account's API 1.0 keys, the first account's without a name; a login renews it."""
+        self._server.expire_binding(self.config.accounts[0].name if account is None else account)
+
     def stop_mail(self) -> None:
         """Let no new mail be born; what exists lives on."""
         now = self.now()
@@ -98,6 +109,7 @@ class Simulator:
         app = web.Application(client_max_size=16 * 1024 * 1024)
         app.add_routes(control.routes())
         app.router.add_route("*", TOKEN_PATH, server.token)
+        app.router.add_route("*", LOGIN_PATH, server.login)
         app.router.add_route("*", "/{path:.*}", server.api)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()

@@ -9,7 +9,7 @@ class Stats:
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
-        """Requests by endpoint: token, queue, finder, domains, other."""
+        """Requests by endpoint: token, login, queue, finder, domains, other."""
         self.statuses: Counter[int] = Counter()
         """Answers by HTTP status, cut ones included."""
         self.codes: Counter[str] = Counter()

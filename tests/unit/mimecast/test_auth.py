@@ -1,88 +1,19 @@
-"""Signatures and tokens."""
+"""Tokens."""
 
 import asyncio
 import json
-import locale
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
 
 from mcwatch.domain.errors import AuthError, FailureReason, TransientError
-from mcwatch.mimecast.auth import HmacAuth, OAuth2Auth, TokenAnswer, mc_date, read_token, signature
-from mcwatch.mimecast.config import HmacConfig, OAuth2Config
+from mcwatch.mimecast.auth import OAuth2Auth, TokenAnswer, read_token
+from mcwatch.mimecast.config import OAuth2Config
+from mcwatch.mimecast.errors import BindingExpired
 from mcwatch.option_types import Secret
 from tests.fakes.clock import FakeClock
-
-MOMENT = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
-SECRET_KEY = "bWN3YXRjaC1kZW1vLXNlY3JldC0wMDAx"  # the made-up key of reference notes A
-
-
-def hmac_config(secret_key: str = SECRET_KEY) -> HmacConfig:
-    """Give the made-up keys of reference notes A."""
-    return HmacConfig(
-        type="hmac",
-        app_id=Secret("demo-app-id"),
-        app_key=Secret("demo-app-key"),
-        access_key=Secret("demo-access"),
-        secret_key=Secret(secret_key),
-    )
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/api/message-finder/search", "chph+CYgrQOuzziViTHkPu1SMyk="),
-        ("/api/gateway/find-processing-messages", "rDPOsIk74qd2GiHBgJ1KTsyRKqQ="),
-    ],
-)
-async def test_the_test_vector_of_the_reference_notes(path: str, expected: str) -> None:
-    """Date, id, path and application key are signed as reference notes A say."""
-    auth = HmacAuth(hmac_config(), lambda: MOMENT, lambda: "6f1f9c1e-5d0b-4a51-9c1c-2a7c8f3b9d10")
-    assert {
-        "Authorization": f"MC demo-access:{expected}",
-        "x-mc-app-id": "demo-app-id",
-        "x-mc-date": "Mon, 05 Jan 2026 09:30:00 UTC",
-        "x-mc-req-id": "6f1f9c1e-5d0b-4a51-9c1c-2a7c8f3b9d10",
-    } == await auth.headers(path)
-
-
-async def test_every_attempt_has_its_own_id_date_and_signature() -> None:
-    """Nothing of a signature is used twice, and the date is the API's, not ours."""
-    moments = iter([MOMENT, MOMENT + timedelta(seconds=1)])
-    auth = HmacAuth(hmac_config(), lambda: next(moments))
-    first, second = await auth.headers("/a"), await auth.headers("/a")
-    for name in ("Authorization", "x-mc-date", "x-mc-req-id"):
-        assert first[name] != second[name]
-
-
-def test_date_is_english_and_utc_whatever_the_locale() -> None:
-    """Neither locale nor zone of the machine shows in the date."""
-    before = locale.setlocale(locale.LC_TIME)
-    try:
-        locale.setlocale(locale.LC_TIME, "C.utf8")
-        moment = datetime(2026, 3, 1, 0, 5, 9, tzinfo=timezone(timedelta(hours=2)))
-        assert "Sat, 28 Feb 2026 22:05:09 UTC" == mc_date(moment)
-    finally:
-        locale.setlocale(locale.LC_TIME, before)
-
-
-def test_a_secret_key_that_is_not_base64_is_an_auth_error_without_the_key() -> None:
-    """A mangled key is named by its option, not shown."""
-    with pytest.raises(AuthError) as caught:
-        signature("hunter2!", "text")
-    assert "secret_key" in caught.value.remedy
-    assert "hunter2" not in str(caught.value) + caught.value.remedy
-
-
-async def test_an_unreadable_secret_file_takes_down_the_account_alone(tmp_path: Path) -> None:
-    """A file that is gone is an AuthError naming it, for start-up errors must not come up later."""
-    config = hmac_config().model_copy(update={"app_key": Secret(path=tmp_path / "gone")})
-    with pytest.raises(AuthError, match="gone") as caught:
-        await HmacAuth(config, lambda: MOMENT).headers("/a")
-    assert FailureReason.MISCONFIGURED == caught.value.reason
 
 
 class TokenServer:
@@ -246,9 +177,16 @@ def test_an_answer_without_a_token_is_a_bad_response(body: bytes) -> None:
     assert FailureReason.BAD_RESPONSE == caught.value.reason
 
 
-@pytest.mark.parametrize("make", [hmac_config, lambda: oauth(TokenServer(), FakeClock()), lambda: TokenAnswer("a b&c")])
+@pytest.mark.parametrize("make", [lambda: oauth(TokenServer(), FakeClock()), lambda: TokenAnswer("a b&c")])
 def test_reprs_show_no_secret(make: Callable[[], object]) -> None:
     """Credentials never show in a repr."""
-    text = repr(make())
-    assert SECRET_KEY not in text
-    assert "a b&c" not in text
+    assert "a b&c" not in repr(make())
+
+
+async def test_an_application_has_no_binding_to_renew() -> None:
+    """A 418 that API 2.0 should never give is handed on as it is."""
+    refused = BindingExpired("expired")
+    auth = oauth(TokenServer(), FakeClock())
+    with pytest.raises(BindingExpired) as caught:
+        await auth.renew(auth.renewals, refused)
+    assert (refused, 0) == (caught.value, auth.renewals)

@@ -224,6 +224,31 @@ async def test_a_long_429_fails_the_call_and_keeps_the_gate_closed() -> None:
     assert api.clock.monotonic() >= 600.0
 
 
+async def test_a_refused_call_waits_in_its_place_at_the_gate() -> None:
+    """What is repeated after a 429 goes before what is less urgent, and its wait counts as pressure."""
+    async with scripted(HMAC) as (api, client):
+        api.replies = [Reply(429, b"", {"X-RateLimit-Reset": "30000"})]
+        arrived = asyncio.Event()
+        api.before_answer = arrived.set
+        async with asyncio.TaskGroup() as group:
+            group.create_task(client.call(FINDER, ITEM, ANYTHING))
+            await arrived.wait()
+            group.create_task(client.call(QUEUE, ITEM, ANYTHING, priority=Priority.BACKFILL))
+        assert [FINDER.path, FINDER.path, QUEUE.path] == api.paths()
+        assert client.pressure.waited_share > 0.9
+        assert client.pressure.sent_per_minute == pytest.approx(6.0, abs=0.5)
+
+
+async def test_how_long_a_call_would_wait_is_told() -> None:
+    """Who has a choice can ask before it waits."""
+    async with scripted(HMAC) as (api, client):
+        headers = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "40000"}
+        api.replies = [Reply(headers=headers)]
+        await client.call(FINDER, ITEM, ANYTHING)
+        waits = [client.wait_secs(QUEUE, priority) for priority in (Priority.QUEUE, Priority.RESCAN)]
+    assert [10.0, 40.0] == waits
+
+
 async def test_a_used_up_quota_stops_its_scope_alone() -> None:
     """With OAuth2, Remaining 0 on the finder lets the queue go on."""
     async with scripted(OAUTH2) as (api, client):

@@ -73,6 +73,13 @@ async def test_pacing_is_smooth_after_a_small_burst() -> None:
         (429, {"X-RateLimit-Reset": "30000", "Retry-After": "45"}, 45.0),
         (429, {}, 60.0),
         (429, {"X-RateLimit-Reset": "nonsense"}, 60.0),
+        (429, {"X-RateLimit-Reset": "-5"}, 60.0),
+        (429, {"X-RateLimit-Reset": "0"}, 1.0),
+        (429, {"X-RateLimit-Reset": "1767605430"}, 31.0),  # epoch seconds, cut off
+        (429, {"X-RateLimit-Reset": "1767605430000"}, 30.0),  # epoch milliseconds
+        (429, {"X-RateLimit-Reset": "1767605300"}, 1.0),  # past
+        (429, {"X-RateLimit-Reset": "1e300"}, 900.0),
+        (429, {"Retry-After": "Mon, 05 Jan 2026 09:30:20 GMT"}, 20.0),
         (200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "20000"}, 20.0),
         (200, {"X-RateLimit-Remaining": "0"}, 60.0),
         (200, {"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": "20000"}, 0.0),
@@ -87,6 +94,7 @@ async def test_what_closes_the_gate(status: int, headers: Mapping[str, str], wai
     bench = Bench()
     bench.gate.learn(FINDER, headers, status)
     assert waited == pytest.approx(await bench.sent_at(QUEUE), abs=0.02)
+    assert waited == pytest.approx(sum(bench.clock.sleeps), abs=0.02)
 
 
 async def test_refusals_without_a_time_make_longer_pauses() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from mcwatch.simulator import Fault
-from tests.unit.simulator.client import FINDER, QUEUE, TO_CORP, Client, FakeClock
+from tests.unit.simulator.client import DOMAINS, FINDER, QUEUE, TO_CORP, Client, FakeClock
 
 LIST = {"type": "processing"}
 
@@ -22,7 +22,7 @@ async def test_info(quiet: Client) -> None:
     assert quiet.simulator.url == content["base_url"]
     (account,) = content["accounts"]
     assert account["oauth2"] == {"client_id": "demo", "client_secret": "demo-secret"}
-    assert {"app_id", "app_key", "access_key", "secret_key"} == set(account["hmac"])
+    assert {"app_id", "app_key", "access_key", "secret_key", "user_name", "password"} == set(account["hmac"])
 
 
 async def test_ledger_counts_rows_by_state(quiet: Client, clock: FakeClock) -> None:
@@ -174,3 +174,22 @@ async def test_visible_is_what_could_be_shown(quiet: Client) -> None:
     assert set(quiet.simulator.visible()) == shown
     assert {line["id"] for line in answer.content} == {sighting.id for sighting in shown}
     assert len(shown) == 3
+
+
+async def test_domains_over_http(quiet: Client) -> None:
+    """The list of domains can be changed while running, odd rows included; bad requests leave it."""
+    body: dict[str, object] = {"account": "demo", "domains": ["new.example", None, {"domain": 7}]}
+    assert (await quiet.request("POST", "/_simulator/domains", json=body)).content == {"listed": 3}
+    for bad in ({"account": "nobody", "domains": []}, {"domains": "new.example"}, {}):
+        answer = await quiet.request("POST", "/_simulator/domains", json=bad)
+        assert answer.status == 400
+        assert answer.content["error"]
+    first, *odd = (await quiet.call(DOMAINS, {})).content["data"]
+    assert first == {
+        "id": "eNpDomain1",
+        "domain": "new.example",
+        "sendOnly": False,
+        "local": True,
+        "inboundType": "any",
+    }
+    assert odd == [None, {"domain": 7}]

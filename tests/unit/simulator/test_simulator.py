@@ -6,7 +6,9 @@ import aiohttp
 import pytest
 
 from mcwatch.simulator import AccountConfig, MailError, Simulator, SimulatorConfig
-from tests.unit.simulator.client import FINDER, TO_CORP, Client, FakeClock
+from mcwatch.simulator.config import OWN_DOMAINS, Shape
+from tests.unit.simulator.client import DOMAINS, FINDER, TO_CORP, Client, FakeClock
+from tests.unit.simulator.conftest import Start
 
 
 async def test_restart_on_the_same_port(clock: FakeClock) -> None:
@@ -63,3 +65,29 @@ async def test_stop_mail(clock: FakeClock) -> None:
     received = [sighting.received or 0 for sighting in simulator.visible()]
     assert max(received) <= stopped_at
     assert len(received) > 100
+
+
+async def test_domains_change_while_running(start: Start) -> None:
+    """A changed list is that of one account, shown from the next call on; the account's mail stays as it was."""
+    accounts = (AccountConfig("north"), AccountConfig("south", domains=("south.example",)))
+    client = await start(SimulatorConfig(accounts=accounts, mails_per_minute=0.0, history_secs=0.0))
+    client.simulator.set_domains(None, ["new.example"])
+    client.simulator.set_domains("south", [])
+    assert [row["domain"] for row in (await client.call(DOMAINS, {})).content["data"]] == ["new.example"]
+    client.simulator.add_mail()
+    assert len((await client.call(FINDER, TO_CORP)).rows) == 1
+    await client.log_in("south")
+    assert (await client.call(DOMAINS, {})).content == {"meta": {"status": 200}, "data": [], "fail": []}
+
+
+async def test_domains_in_pages(start: Start) -> None:
+    """With a shape the list comes in pages; without one it is whole, whatever size was asked for."""
+    whole = await start(SimulatorConfig.quiet())
+    assert len((await whole.call(DOMAINS, {}, pageSize=1)).content["data"]) == len(OWN_DOMAINS)
+    client = await start(SimulatorConfig(mails_per_minute=0.0, history_secs=0.0, domains=Shape(page_cap=2)))
+    first = await client.call(DOMAINS, {}, pageSize=500)
+    assert (len(first.content["data"]), first.pagination["totalCount"]) == (2, 3)
+    last = await client.call(DOMAINS, {}, pageToken=first.pagination["next"])
+    assert [row["domain"] for row in last.content["data"]] == [OWN_DOMAINS[2]]
+    assert "next" not in last.pagination
+    assert (await client.call(DOMAINS, {}, pageToken="x")).code == "xdk_failure"
