@@ -62,7 +62,11 @@ class Message(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class Stay(msgspec.Struct, gc=False):
-    """How long a message has been in a processing queue; ``visit`` counts its earlier stays."""
+    """How long a message has been in a processing queue; ``visit`` counts its earlier stays.
+
+    A finder's ``message.seen`` holds the stay of the only queue entry that can be its mail, as far as it was known then
+    (:mod:`mcwatch.domain.passage`).
+    """
 
     type: str
     first_seen_at: datetime | str
@@ -148,6 +152,14 @@ def identity(record: Record) -> str:
     if record.id:
         return _part(record.id)
     return "?" + _traits(record)
+
+
+def content_name(key: str) -> str:
+    """Return the hashed part that names a row known by its message key, where ids do not last (``identity: content``).
+
+    Its number among the rows alike is hashed in the place of the visit.
+    """
+    return "=" + key
 
 
 def prefix(account: str, source: str) -> str:

@@ -15,13 +15,14 @@ from mcwatch.domain.errors import (
     StoreUnavailable,
 )
 from mcwatch.domain.event import QUEUE
+from mcwatch.domain.identity import UNSTABLE_REMEDY, IdentityWatch
 from mcwatch.domain.page import Feed, PageCounts
 from mcwatch.domain.schedule import first_due, next_due
 from mcwatch.interfaces import Clock, Source, Store
 from mcwatch.pipeline.accounts import AccountHealth
 from mcwatch.pipeline.backpressure import Backpressure
 from mcwatch.pipeline.cancelling import is_cancelled
-from mcwatch.pipeline.ingest import Ingest
+from mcwatch.pipeline.ingest import Ingest, Ingested
 from mcwatch.telemetry.health import STORE, Component, Health
 from mcwatch.telemetry.metrics import Metrics
 
@@ -88,11 +89,12 @@ class Poller:
 
         A poll that catches up on days may bring more than the backlog holds. Its cursor stands where it has come to.
         """
-        pages = self._source.poll(await self._store.cursors(self._feed))
+        pages = self._source.poll(await self._store.progress(self._feed))
         try:
             async for page in pages:
                 outcome = await self._ingest.commit(page)
                 _add(total, outcome.counts, sum(outcome.kinds.values()))
+                self._watch.read(outcome)
                 if self._watch.must_rest:
                     return False
         finally:
@@ -145,8 +147,13 @@ class PollWatch:
         self._metrics = metrics
         self._health = health
         self._component = Component.of_source(feed.account, feed.source)
+        self._identity = IdentityWatch()
         self._failures = 0
         self._resting = False
+
+    def read(self, page: Ingested) -> None:
+        """Take note of what a committed page says of the source."""
+        self._identity.note(page.reread, page.reidentified)
 
     @property
     def must_rest(self) -> bool:
@@ -179,6 +186,10 @@ class PollWatch:
             )
         self._health.up(STORE)
         self._health.up(self._component)
+        unstable = self._identity.unstable
+        self._health.degraded(
+            self._component, self._identity.reason if unstable else "", UNSTABLE_REMEDY if unstable else ""
+        )
         self._account.succeeded(self._feed.source)
         logger.info(
             "poll_done", account=self._feed.account, source=self._feed.source, secs=round(secs, 3), **dict(total)

@@ -57,9 +57,9 @@ async def test_cursors_move_with_the_page(engine: StoreEngine) -> None:
             return before, transaction.cursor("all")
 
         assert (None, b"2") == await store.commit_page(feed, work)
-        assert {} == await store.cursors(other)
+        assert {} == (await store.progress(other)).cursors
     async with engine.open() as store:
-        assert {"all": b"2", "to=x": b"3"} == await store.cursors(feed)
+        assert {"all": b"2", "to=x": b"3"} == (await store.progress(feed)).cursors
 
 
 async def test_failing_page_leaves_nothing(store: Store, engine: StoreEngine) -> None:
@@ -82,7 +82,7 @@ async def test_failing_page_leaves_nothing(store: Store, engine: StoreEngine) ->
     after = await store.snapshot()
     assert (before.feeds, before.undecodable_letters) == (after.feeds, after.undecodable_letters)
     assert {feed.account_id: 2} == dict(store.heads())
-    assert {} == await store.cursors(feed)
+    assert {} == (await store.progress(feed)).cursors
     assert [0, 1] == events_in(await store.read(feed.account_id, 0, 1 << 20))
     assert ({}, {}) == await store.commit_page(feed, lambda page: (page.marks({1}), page.stays("processing", [b"k"])))
 

@@ -60,17 +60,26 @@ _DECODER = msgspec.msgpack.Decoder(list[Chain])
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-class Second:
-    """The mails of one second: their chains by message key, and the fingerprints this page adds."""
+Shown = tuple[str | None, str | None, str | None]
+"""Id, status and info of a row."""
 
-    __slots__ = ("by_key", "chains", "new_marks")
+
+class Second:
+    """The mails of one second: their chains by message key, and the fingerprints this page adds.
+
+    ``before`` is what each chain had last shown when the page came, by message key, in the order of the chains.
+    """
+
+    __slots__ = ("before", "by_key", "chains", "new_marks")
 
     def __init__(self, stored: bytes | None) -> None:
         self.chains = _DECODER.decode(stored) if stored else []
         self.by_key: dict[str, list[Chain]] = {}
+        self.before: dict[str, list[Shown]] = {}
         self.new_marks: list[bytes] = []
         for chain in self.chains:
             self.by_key.setdefault(chain.key, []).append(chain)
+            self.before.setdefault(chain.key, []).append((chain.id, chain.status, chain.info))
 
     def start(self, chain: Chain) -> None:
         """Keep a chain that begins now."""
@@ -83,14 +92,14 @@ class Seconds:
 
     def __init__(self, marks: Mapping[int, bytes], chains: Mapping[int, bytes]) -> None:
         self._marks = marks
-        self._stored = chains
+        self.stored = chains
         self._touched: dict[int, Second] = {}
 
     def at(self, second: int) -> Second:
         """Return what is known of a second."""
         found = self._touched.get(second)
         if found is None:
-            found = self._touched[second] = Second(self._stored.get(second))
+            found = self._touched[second] = Second(self.stored.get(second))
         return found
 
     def changed(self) -> Iterable[tuple[int, bytes, bytes]]:
@@ -158,3 +167,28 @@ def decide(fresh: Sequence[Fresh], seconds: Seconds, account: str, observed_at: 
         occurred = message.received_at if kind is seen and message.received_at is not None else observed
         events.append(Event(SCHEMA, mark.hex(), kind, account, FINDER, occurred, observed, message, previous, None))
     return events
+
+
+def count_reidentified(
+    rows: Sequence[Record], fresh: Sequence[Fresh], events: Sequence[Event], seconds: Seconds
+) -> int:
+    """Return how many of a page's new rows look like known ones under another id.
+
+    Such a row shows the very status and info that a chain of its key had last shown before the page. Each chain vouches
+    for one row, and for none if the page holds a row with the id it showed: then the new one is a twin that came late.
+    ``events`` are those of ``fresh``, one each, in its order; ``rows`` is the whole page.
+    """
+    count, ids = 0, None
+    for (_, number, row), event in zip(fresh, events, strict=True):
+        if number not in seconds.stored:
+            continue
+        shown = seconds.at(number).before.get(event.message.key)
+        if shown is None:
+            continue
+        ids = {one.id or None for one in rows} if ids is None else ids
+        for at, (row_id, status, info) in enumerate(shown):
+            if status == row.status and info == row.info and row_id not in ids:
+                count += 1
+                del shown[at]
+                break
+    return count

@@ -28,6 +28,7 @@ from mcwatch.domain.event import (
     timestamp,
 )
 from mcwatch.domain.fingerprint import place_at
+from mcwatch.domain.passage import KeptPassage, Passage, passage_of
 from mcwatch.domain.record import Record
 
 
@@ -57,7 +58,16 @@ class LiveEntry(msgspec.Struct, array_like=True, gc=False):
     missed: int = 0
 
 
+class EndedStay(msgspec.Struct, array_like=True, gc=False):
+    """What is kept of a stay for the finder once the entry has left."""
+
+    first_seen_at: datetime
+    last_seen_at: datetime
+    polls: int
+
+
 _LIVE = msgspec.msgpack.Decoder(LiveEntry)
+_ENDED = msgspec.msgpack.Decoder(EndedStay)
 _VISITS = msgspec.msgpack.Decoder(dict[bytes, int])
 _ENCODER = msgspec.msgpack.Encoder()
 _SNAPSHOT = msgspec.json.Decoder(Snapshot)
@@ -66,6 +76,11 @@ _SNAPSHOT = msgspec.json.Decoder(Snapshot)
 def read_snapshot(stored: bytes | None) -> Snapshot:
     """Return a queue's snapshot from its cursor."""
     return _SNAPSHOT.decode(stored) if stored else Snapshot()
+
+
+def snapshot_name(queue: str) -> str:
+    """Return the name of the cursor that holds a queue's snapshot."""
+    return f"queue:{queue}"
 
 
 def entry_key(feed: str, queue: str, row: Record) -> bytes:
@@ -87,6 +102,7 @@ class Changes:
     drop: list[bytes] = field(default_factory=list)
     visits: dict[int, dict[bytes, int]] = field(default_factory=dict)
     left: list[Stay] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
     duplicates: int = 0
 
 
@@ -114,6 +130,7 @@ class QueueRule:
             if entry is None:
                 live[key], event = self._enter(row, state, visits.get(key, 0))
                 changes.events.append(event)
+                self._keep_passage(changes, key, live[key])
                 touched.add(key)
                 continue
             if entry.misses:
@@ -148,6 +165,8 @@ class QueueRule:
             event, stay = self._leave(entry)
             changes.events.append(event)
             changes.left.append(stay)
+            ended = EndedStay(entry.first_seen_at, entry.last_seen_at, stay.polls)
+            self._keep_passage(changes, key, entry, ended)
             changes.drop.append(key)
             changes.visits.setdefault(place_of(entry.message, key), {})[key] = entry.visit + 1
         return changes
@@ -156,16 +175,17 @@ class QueueRule:
         """Return the cursor of the queue after this poll was complete."""
         return msgspec.json.encode(Snapshot(self._snapshot.polls + 1, self._at))
 
+    def _keep_passage(self, changes: Changes, key: bytes, entry: LiveEntry, ended: EndedStay | None = None) -> None:
+        body = b"" if ended is None else _ENCODER.encode(ended)
+        passage = passage_of(entry.message, key, entry.visit, self._queue, body)
+        if passage is not None:
+            changes.passages.append(passage)
+
     def _last_seen(self, entry: LiveEntry) -> datetime:
-        completed = self._snapshot.completed_at
-        return entry.last_seen_at if completed is None else max(entry.last_seen_at, completed)
+        return _seen_until(entry, self._snapshot)
 
     def _stay(self, entry: LiveEntry, last_seen_at: datetime) -> Stay:
-        polls = self._snapshot.polls + 1 - entry.first_poll + 1 - entry.missed
-        dwell = max(0.0, round((last_seen_at - entry.first_seen_at).total_seconds(), 3))
-        return Stay(
-            self._queue, timestamp(entry.first_seen_at), timestamp(last_seen_at), dwell, max(polls, 1), entry.visit
-        )
+        return _stay(self._queue, entry, last_seen_at, self._snapshot.polls + 1)
 
     def _event(self, kind: EventKind, entry: LiveEntry, mark: bytes, occurred: datetime | str, stay: Stay) -> Event:
         return Event(
@@ -196,6 +216,39 @@ class QueueRule:
         stay = self._stay(entry, entry.last_seen_at)
         mark = fingerprint(self._feed, entry.row, left_state(self._queue), entry.visit)
         return self._event(EventKind.QUEUE_LEFT, entry, mark, timestamp(entry.last_seen_at), stay), stay
+
+
+def _seen_until(entry: LiveEntry, snapshot: Snapshot) -> datetime:
+    """Return when an entry that is not missing was last seen."""
+    completed = snapshot.completed_at
+    return entry.last_seen_at if completed is None else max(entry.last_seen_at, completed)
+
+
+def _stay(queue: str, entry: LiveEntry, last_seen_at: datetime, polls: int) -> Stay:
+    """Return the stay of an entry after so many polls of its queue; it was seen in one of them at least."""
+    seen = max(polls - entry.first_poll + 1 - entry.missed, 1)
+    return _figures(queue, EndedStay(entry.first_seen_at, last_seen_at, seen), entry.visit)
+
+
+def _figures(queue: str, stay: EndedStay, visit: int) -> Stay:
+    dwell = max(0.0, round((stay.last_seen_at - stay.first_seen_at).total_seconds(), 3))
+    return Stay(queue, timestamp(stay.first_seen_at), timestamp(stay.last_seen_at), dwell, stay.polls, visit)
+
+
+def stay_of(kept: KeptPassage) -> Stay | None:
+    """Return the stay that the finder is to show: the whole of it, or what complete polls have seen of it so far.
+
+    None where nothing is known of it any more.
+    """
+    passage = kept.passage
+    if passage.ended:
+        return _figures(passage.queue, _ENDED.decode(passage.ended), passage.visit)
+    entry = _LIVE.decode(kept.live) if kept.live else None
+    if entry is None or entry.visit != passage.visit:
+        return None
+    snapshot = read_snapshot(kept.snapshot)
+    until = entry.last_seen_at if entry.misses else _seen_until(entry, snapshot)
+    return _stay(passage.queue, entry, until, snapshot.polls)
 
 
 def _differences(before: Message, after: Message) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Reading a store that no daemon serves, without a lock and without writing."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from mcwatch.domain.outbox import DeadLetter, StoreSnapshot
+from mcwatch.domain.page import FeedProgress
 from mcwatch.store.sqlite import figures, registry
 from mcwatch.store.sqlite.backlog import Backlog
 from mcwatch.store.sqlite.connection import open_offline
@@ -43,9 +44,14 @@ class OfflineStore:
         """Return all stored figures as of one moment."""
         return self._read(lambda connection: figures.snapshot(connection, self._path, self._limit_bytes, Backlog()))
 
-    def cursors(self, account: str, source: str) -> Mapping[str, bytes]:
-        """Return the cursors of a feed by name, none for a feed that the store does not know."""
-        return self._read(lambda connection: registry.cursors_of(connection, account, source))
+    def progress(self, account: str, source: str) -> FeedProgress:
+        """Return how far a feed has been read; nothing for a feed that the store does not know."""
+
+        def ask(connection: sqlite3.Connection) -> FeedProgress:
+            feed_id = registry.feed_id_of(connection, account, source)
+            return FeedProgress() if feed_id is None else registry.progress_of(connection, feed_id)
+
+        return self._read(ask)
 
     def dead_letters(self, destination: str | None, limit: int) -> list[DeadLetter]:
         """List dead letters, newest first; ``destination`` empty lists undecodable rows, None everything."""

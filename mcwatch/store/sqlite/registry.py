@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from mcwatch.domain.page import Feed
+from mcwatch.domain.page import Feed, FeedProgress
+from mcwatch.store.sqlite.coverage import coverage_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +111,20 @@ def heads(connection: sqlite3.Connection) -> dict[int, int]:
     return dict(connection.execute("SELECT id, head FROM account").fetchall())
 
 
-def cursors_of(connection: sqlite3.Connection, account: str, source: str) -> dict[str, bytes]:
-    """Return the cursors of a feed by name, none for a feed that is not registered."""
-    rows = connection.execute(
-        "SELECT c.name, c.value FROM cursor c JOIN feed f ON f.id = c.feed_id JOIN account a ON a.id = f.account_id"
-        " WHERE a.name = ? AND f.source = ?",
+def feed_id_of(connection: sqlite3.Connection, account: str, source: str) -> int | None:
+    """Return a feed's id, None for a feed that is not registered."""
+    row = connection.execute(
+        "SELECT f.id FROM feed f JOIN account a ON a.id = f.account_id WHERE a.name = ? AND f.source = ?",
         (account, source),
-    )
-    return dict(rows.fetchall())
+    ).fetchone()
+    return row[0] if row else None
+
+
+def progress_of(connection: sqlite3.Connection, feed_id: int) -> FeedProgress:
+    """Return how far a feed has been read, cursors and coverage as of one moment."""
+    connection.execute("BEGIN")
+    try:
+        rows = connection.execute("SELECT name, value FROM cursor WHERE feed_id = ?", (feed_id,)).fetchall()
+        return FeedProgress(dict(rows), coverage_of(connection, feed_id))
+    finally:
+        connection.execute("COMMIT")

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from mcwatch.domain.fingerprint import TIMELESS
+from mcwatch.store.sqlite import passages
+from mcwatch.store.sqlite.coverage import expire_coverage
 from mcwatch.store.sqlite.registry import Released, release_destinations
 from mcwatch.store.sqlite.transaction import SECOND_MASK, SLOT_BITS, milliseconds
 
@@ -37,6 +39,8 @@ class Kind(Enum):
     TOUCHED = "touched"
     OUTBOX = "outbox"
     DEAD_LETTERS = "dead_letters"
+    COVERAGE = "coverage"
+    PASSAGES = "passages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,8 @@ def _places(connection: sqlite3.Connection) -> list[Place]:
         *(Place(Kind.OUTBOX, account) for (account,) in connection.execute("SELECT id FROM account")),
         Place(Kind.TOUCHED),
         Place(Kind.DEAD_LETTERS),
+        Place(Kind.COVERAGE),
+        Place(Kind.PASSAGES),
     ]
 
 
@@ -93,6 +99,10 @@ def _expire_place(connection: sqlite3.Connection, place: Place, keep: Keep, now:
     if place.kind is Kind.DEAD_LETTERS:
         return _expire_letters(connection, milliseconds(now - keep.dead_letters), most)
     before_secs = int((now - keep.fingerprints).timestamp())
+    if place.kind is Kind.COVERAGE:
+        return expire_coverage(connection, before_secs, int(keep.fingerprints.total_seconds()), most)
+    if place.kind is Kind.PASSAGES:
+        return passages.expire(connection, before_secs, most)
     if place.kind is Kind.SECONDS:
         return _expire_seconds(connection, place.id, before_secs, most)
     return _expire_touched(connection, before_secs, most)

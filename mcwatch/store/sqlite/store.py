@@ -16,7 +16,7 @@ import zstandard
 
 from mcwatch.domain.errors import StoreUnavailable
 from mcwatch.domain.outbox import DeadLetter, OutboxRow, Settlement, StoreSnapshot
-from mcwatch.domain.page import Feed, PageTransaction
+from mcwatch.domain.page import Feed, FeedProgress, PageTransaction
 from mcwatch.interfaces import Clock
 from mcwatch.store.sqlite import figures, outbox, registry, retention
 from mcwatch.store.sqlite.backlog import Backlog
@@ -168,13 +168,9 @@ class SqliteStore:
         self._heads.setdefault(feed.account_id, 0)
         return feed
 
-    async def cursors(self, feed: Feed) -> Mapping[str, bytes]:
-        """Return the cursors committed so far, by name."""
-
-        def select(connection: sqlite3.Connection) -> dict[str, bytes]:
-            return dict(connection.execute("SELECT name, value FROM cursor WHERE feed_id = ?", (feed.id,)).fetchall())
-
-        return await self._read(select)
+    async def progress(self, feed: Feed) -> FeedProgress:
+        """Return how far a feed has been read, as committed."""
+        return await self._read(lambda connection: registry.progress_of(connection, feed.id))
 
     async def commit_page(self, feed: Feed, work: Callable[[PageTransaction], T]) -> T:
         """Run ``work`` on the writer thread and commit it."""

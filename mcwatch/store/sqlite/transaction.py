@@ -12,7 +12,11 @@ from mcwatch.domain.errors import FailureReason
 from mcwatch.domain.event import QUEUE
 from mcwatch.domain.fingerprint import TIMELESS
 from mcwatch.domain.page import Feed, PageCounts
+from mcwatch.domain.passage import KeptPassage, Passage
 from mcwatch.domain.record import Unreadable
+from mcwatch.domain.window.coverage import Span
+from mcwatch.domain.window.ranges import Window
+from mcwatch.store.sqlite import coverage, passages
 
 SLOT_BITS = 34
 SECOND_MASK = (1 << SLOT_BITS) - 1
@@ -69,6 +73,18 @@ class SqlitePageTransaction:
             " ON CONFLICT (feed_id, name) DO UPDATE SET value = excluded.value",
             (self._feed.id, name, value),
         )
+
+    def forget_cursor(self, name: str) -> None:
+        """Remove a cursor of this feed."""
+        self._connection.execute("DELETE FROM cursor WHERE feed_id = ? AND name = ?", (self._feed.id, name))
+
+    def spans(self, search: str, window: Window) -> list[Span]:
+        """Return the coverage of a search that overlaps or touches a window."""
+        return coverage.spans(self._connection, self._feed.id, search, window)
+
+    def replace_spans(self, search: str, window: Window, spans: Sequence[Span]) -> None:
+        """Put spans in the place of those that overlap or touch a window."""
+        coverage.replace_spans(self._connection, self._feed.id, search, window, spans)
 
     def marks(self, seconds: Collection[int]) -> dict[int, bytes]:
         """Return the fingerprints known in these seconds."""
@@ -142,6 +158,22 @@ class SqlitePageTransaction:
             "DELETE FROM stay WHERE feed_id = ? AND queue = ? AND key = ?",
             [(self._feed.id, queue, key) for key in keys],
         )
+
+    def keep_passages(self, stays: Iterable[Passage]) -> None:
+        """Keep stays of the account's queue entries, or say of kept ones how they ended."""
+        passages.keep(self._connection, self._feed.account_id, stays, self._now)
+
+    def has_passages(self, first_place: int, last_place: int) -> bool:
+        """Tell whether the account keeps any stay in these places."""
+        return passages.any_in(self._connection, self._feed.account_id, first_place, last_place)
+
+    def passages(self, wanted: Collection[tuple[int, int]]) -> list[KeptPassage]:
+        """Return the account's stays of these (place, traits)."""
+        return passages.find(self._connection, self._feed.account_id, wanted)
+
+    def take_passages(self, stays: Iterable[Passage]) -> None:
+        """Mark kept stays as taken."""
+        passages.take(self._connection, self._feed.account_id, stays, self._now)
 
     def append(self, lines: bytes, count: int, observed_at: datetime) -> int:
         """Append events to the account's outbox; return the first one's offset."""

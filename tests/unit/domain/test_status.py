@@ -30,11 +30,20 @@ def test_a_source_does_not_repeat_its_account() -> None:
 
 
 def test_a_source_down_alone_is_listed() -> None:
-    """Also where the account's last reason, now history, reads the same."""
+    """The account that works is not."""
     source = SourceStatus(name="message_finder", up=False, reason="refused")
-    account = AccountStatus(name="acme", up=True, reason="refused", sources=[source])
-
+    account = AccountStatus(name="acme", up=True, sources=[source])
     assert [one.subject for one in problems(_with(account))] == ["source acme message_finder"]
+
+
+def test_what_works_but_not_well_is_listed() -> None:
+    """A reason on a part that is up is a problem too."""
+    source = SourceStatus(name="message_finder", up=True, reason="ids change", remedy="identity: content")
+    account = AccountStatus(name="acme", up=True, reason="the quota is too small", sources=[source])
+    assert [(one.subject, one.reason) for one in problems(_with(account))] == [
+        ("account acme", "the quota is too small"),
+        ("source acme message_finder", "ids change"),
+    ]
 
 
 def test_nothing_wrong_is_an_empty_list() -> None:

@@ -138,7 +138,7 @@ class Lab:
 
     def poller(self, source: FakeSource, feed: Feed, pressure: Backpressure | None = None, sources: int = 1) -> Poller:
         """Return a poller; its account has ``sources`` sources."""
-        state = AccountHealth(feed.account, sources, self.health)
+        state = AccountHealth(feed.account, sources, self.health, lambda: None)
         watch = PollWatch(
             feed, state, pressure or self.pressure(), clock=self.clock, metrics=self.metrics, health=self.health
         )

@@ -1,6 +1,7 @@
 """Pages in: every row comes to one of new, duplicate, undecodable, and a repeated page to nothing."""
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,10 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcwatch.domain.errors import StoreUnavailable
-from mcwatch.domain.event import prefix
+from mcwatch.domain.event import finder_fingerprints, prefix
+from mcwatch.domain.identity import Identity
+from mcwatch.domain.lifecycle.content import number_rows
 from mcwatch.domain.lifecycle.queue import entry_key
 from mcwatch.domain.page import FinderPage, PageCounts, PageTransaction, QueuePage
 from mcwatch.domain.record import Record, Unreadable
+from mcwatch.pipeline.ingest import Ingest
 from mcwatch.store.sqlite import SqliteStore
 from tests.contract.store_kit import assert_identities, events_in
 from tests.unit.pipeline.lab import AT, Lab, page, row
@@ -39,7 +43,7 @@ async def test_finder_page_is_recorded_once(lab: Lab) -> None:
     outcome = await ingest.commit(page([row(1), row(2, secs=5), row(1)], all=b"2"))
     assert PageCounts(duplicate=3) == outcome.counts
     assert b"" == outcome.lines
-    assert {"all": b"2"} == await lab.store.cursors(lab.feed)
+    assert {"all": b"2"} == (await lab.store.progress(lab.feed)).cursors
     assert ["message.seen"] * 2 == await _kinds(lab)
     assert 2 == lab.store.heads()[lab.acme]
 
@@ -198,3 +202,151 @@ async def test_two_states_of_one_entry_in_one_page_are_two_events(lab: Lab) -> N
     assert {"queue.entered": 1, "queue.changed": 1} == dict(outcome.kinds)
     assert PageCounts(new=2, duplicate=1) == outcome.counts
     assert {} == dict((await ingest.commit(_queue_page(shown))).kinds)
+
+
+async def _events(lab: Lab) -> list[dict[str, Any]]:
+    rows = await lab.store.read(lab.acme, 0, 1 << 20)
+    return [msgspec.json.decode(line) for one in rows for line in (one.lines or b"").splitlines()]
+
+
+def _renamed(one: Record, row_id: str) -> Record:
+    return msgspec.structs.replace(one, id=row_id)
+
+
+async def test_rows_under_other_ids_are_counted(lab: Lab) -> None:
+    """Rows read again are told from new ones, and those whose id has changed are told and counted."""
+    ingest = lab.ingest()
+    outcome = await ingest.commit(page([row(1), row(2), row(3)]))
+    assert (0, 0) == (outcome.reread, outcome.reidentified)
+    assert lab.metric("finder_reidentified_rows_total", account="acme") is None
+    outcome = await ingest.commit(page([row(1), _renamed(row(2), "x"), _renamed(row(3), "y"), row(4)]))
+    assert (3, 2, 3) == (outcome.reread, outcome.reidentified, outcome.counts.new)
+    outcome = await ingest.commit(page([row(1), row(4)]))
+    assert (2, 0) == (outcome.reread, outcome.reidentified)
+    assert 2 == lab.metric("finder_reidentified_rows_total", account="acme")
+
+
+async def test_rows_known_by_content_are_recorded_once(lab: Lab) -> None:
+    """Where rows are known by content, ids that change at every poll make no event, and alike mails stay apart."""
+    ingest = lab.ingest()
+    for number in range(3):
+        rows = [_renamed(one, f"{number}-{at}") for at, one in enumerate([row(1), row(2), row(1)])]
+        outcome = await ingest.commit(FinderPage(rows=rows[::-1] if number else rows, identity=Identity.CONTENT))
+        assert (0, 0) == (outcome.reread, outcome.reidentified)
+        assert (PageCounts(duplicate=3) if number else PageCounts(new=3)) == outcome.counts
+    changed = [_renamed(one, str(at)) for at, one in enumerate([row(2, "held"), row(1), row(1)])]
+    await ingest.commit(FinderPage(rows=changed, identity=Identity.CONTENT))
+    events = await _events(lab)
+    assert ["message.seen"] * 3 + ["message.changed"] == [one["kind"] for one in events]
+    assert "accepted" == events[-1]["previous"]["status"]
+    assert_identities(await lab.store.snapshot())
+
+
+async def test_content_pages_stand_beside_other_kept_rows(lab: Lab) -> None:
+    """Undecodable rows and rows without a time are known again beside rows known by content."""
+    timeless = msgspec.structs.replace(row(1), received_at=None)
+    bad = [Unreadable(bytes([number]), "why") for number in range(3)]
+    for expected in (PageCounts(new=2, undecodable=3), PageCounts(duplicate=5)):
+        rows = FinderPage(rows=[timeless, row(2)], unreadable=bad, identity=Identity.CONTENT)
+        assert expected == (await lab.ingest().commit(rows)).counts
+
+
+class Passing:
+    """An account whose queue and finder are both polled."""
+
+    def __init__(self, lab: Lab, queue: Ingest) -> None:
+        self.lab, self._queue = lab, queue
+
+    async def queue(self, *rows: Record, complete: bool = True) -> None:
+        """Poll the queue, half a minute after the poll before."""
+        self.lab.clock.advance(30)
+        entries = [msgspec.structs.replace(one, created_at=one.received_at, received_at=None) for one in rows]
+        await self._queue.commit(_queue_page(entries, complete=complete))
+
+    async def finder(self, *rows: Record, identity: Identity = Identity.ID) -> list[dict[str, Any]]:
+        """Poll the finder; return the new events."""
+        before = len(await _events(self.lab))
+        await self.lab.ingest().commit(FinderPage(rows=rows, identity=identity))
+        return (await _events(self.lab))[before:]
+
+
+@pytest.fixture
+async def passing(lab: Lab) -> Passing:
+    """Poll both feeds of acme."""
+    return Passing(lab, lab.ingest(await lab.store.feed("acme", QUEUE)))
+
+
+def _figures(event: dict[str, Any]) -> tuple[float, int, int] | None:
+    stay = event["queue"]
+    return None if stay is None else (stay["dwell_secs"], stay["polls"], stay["visit"])
+
+
+@pytest.mark.parametrize("identity", list(Identity))
+async def test_a_mail_seen_first_has_its_dwell_time(passing: Passing, identity: Identity) -> None:
+    """The finder's first event of a mail has the whole stay of its queue entry, and the id it has without it."""
+    for _ in range(3):
+        await passing.queue(row(1), row(2))
+    await passing.queue(row(2))
+    await passing.queue(row(2))
+    found = _renamed(row(1), "f")
+    seen = await passing.finder(found, row(3), identity=identity)
+    left = next(one for one in await _events(passing.lab) if one["kind"] == "queue.left")
+    assert {"subject 1": left["queue"], "subject 3": None} == {one["message"]["subject"]: one["queue"] for one in seen}
+    assert (60, 3, 0) == _figures(left)
+    feed = prefix("acme", "message_finder")
+    marks = {
+        Identity.ID: finder_fingerprints(feed, [found]),
+        Identity.CONTENT: [one.mark for one in number_rows(feed, [found])],
+    }
+    assert marks[identity][0].hex() in {one["event_id"] for one in seen}
+
+
+async def test_a_live_entry_shows_what_was_seen_so_far(passing: Passing) -> None:
+    """While the entry is in the queue, its dwell time goes to the last complete poll."""
+    await passing.queue(row(1))
+    await passing.queue(row(1))
+    await passing.queue(row(1), complete=False)
+    (event,) = await passing.finder(_renamed(row(1), "f"))
+    assert (30, 2, 0) == _figures(event)
+
+
+async def test_a_return_is_the_stay_that_counts(passing: Passing) -> None:
+    """Of an entry that came back the last stay is shown."""
+    for rows in ([row(1)], [], [], [row(1)], [row(1)]):
+        await passing.queue(*rows)
+    (event,) = await passing.finder(_renamed(row(1), "f"))
+    assert (30, 2, 1) == _figures(event)
+
+
+async def test_where_two_fit_nothing_is_linked(passing: Passing) -> None:
+    """Two entries for one mail, two mails for one entry, or a second mail later: no link, not even of a third."""
+    await passing.queue(row(1), _renamed(row(1), "twin"), row(2), row(3))
+    seen = await passing.finder(_renamed(row(1), "a"), _renamed(row(2), "b"), _renamed(row(2), "c"), row(3))
+    assert [None, None, None, (0, 1, 0)] == [_figures(one) for one in seen]
+    seen = await passing.finder(_renamed(row(2), "d"), _renamed(row(3), "e"))
+    assert [None, None] == [_figures(one) for one in seen]
+
+
+async def test_far_apart_is_not_linked(passing: Passing) -> None:
+    """A mail received more than two minutes after the entry was created is another; within them it is the same."""
+    await passing.queue(row(1), row(2))
+    seen = await passing.finder(row(1, secs=121), row(2, secs=120))
+    assert [None, (0, 1, 0)] == [_figures(one) for one in seen]
+
+
+async def test_only_the_first_event_of_a_mail_is_linked(passing: Passing) -> None:
+    """A change of state has no dwell time."""
+    await passing.finder(row(1, "held"))
+    await passing.queue(row(1))
+    (event,) = await passing.finder(row(1))
+    assert ("message.changed", None) == (event["kind"], event["queue"])
+
+
+async def test_another_account_is_not_linked(passing: Passing) -> None:
+    """What one account's queue shows is nothing to another account's finder."""
+    await passing.queue(row(1))
+    feed = await passing.lab.account("corp")
+    await passing.lab.ingest(feed).commit(page([row(1)]))
+    (of_corp,) = await passing.lab.store.read(feed.account_id, 0, 1 << 20)
+    assert msgspec.json.decode(of_corp.lines or b"")["queue"] is None
+    assert [(0, 1, 0)] == [_figures(one) for one in await passing.finder(row(1))]

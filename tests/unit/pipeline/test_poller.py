@@ -3,7 +3,7 @@
 import asyncio
 import random
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from structlog.testing import capture_logs
@@ -18,7 +18,7 @@ from mcwatch.domain.errors import (
     ThrottledError,
     TransientError,
 )
-from mcwatch.domain.page import Feed, Page, QueuePage
+from mcwatch.domain.page import Feed, FeedProgress, Page, QueuePage
 from mcwatch.pipeline.backpressure import Backpressure
 from mcwatch.pipeline.poller import Poller
 from mcwatch.telemetry.health import STORE, Component
@@ -192,7 +192,7 @@ async def test_long_poll_rests_when_the_backlog_is_full(lab: Lab) -> None:
     pressure.held = lambda source: lab.store.heads()[lab.acme] >= 3
     assert await poller.poll_once() is None
     assert 3 == lab.store.heads()[lab.acme]
-    assert {"all": b"2"} == await lab.store.cursors(lab.feed)
+    assert {"all": b"2"} == (await lab.store.progress(lab.feed)).cursors
     assert 1 == source.closed
     assert lab.metric("poll_last_success_timestamp_seconds", account="acme", source=FINDER) is None
 
@@ -227,7 +227,7 @@ async def test_cancelled_poll_keeps_the_page_in_hand(lab: Lab) -> None:
     await lab.store.ping()
     assert 1 == source.closed
     assert {lab.acme: 1} == dict(lab.store.heads())
-    assert {"all": b"1"} == await lab.store.cursors(lab.feed)
+    assert {"all": b"1"} == (await lab.store.progress(lab.feed)).cursors
 
 
 async def test_part_of_a_source_refused_keeps_the_pace(lab: Lab) -> None:
@@ -242,8 +242,8 @@ async def test_stray_cancellation_is_a_failed_poll(lab: Lab) -> None:
     """A CancelledError that nobody asked for does not end the loop of the source."""
 
     class Stray(FakeSource):
-        async def poll(self, cursors: Mapping[str, bytes]) -> AsyncIterator[Page]:
-            self.asked.append(dict(cursors))
+        async def poll(self, progress: FeedProgress) -> AsyncIterator[Page]:
+            self.asked.append(dict(progress.cursors))
             if len(self.asked) == 1:
                 raise asyncio.CancelledError
             yield page([row(1)])

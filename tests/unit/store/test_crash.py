@@ -33,7 +33,7 @@ async def test_committed_pages_survive_a_kill(tmp_path: Path) -> None:
                 read += events_in(await store.read(feed.account_id, len(read), 1 << 20))
             assert reported < head
             assert list(range(head)) == read
-            assert {"next": b"%d" % head} == await store.cursors(feed)
+            assert {"next": b"%d" % head} == (await store.progress(feed)).cursors
             marks = await store.commit_page(feed, lambda page, head=head: page.marks(set(range(head + 10))))  # type: ignore[misc]
             assert {number: number.to_bytes(16) for number in range(head)} == marks
             assert head == (await store.snapshot()).feeds[0].new

@@ -40,8 +40,8 @@ def _assert_told(path: Path) -> None:
         snapshot = store.snapshot()
         assert 3 == figures_of(snapshot, "hook").waiting
         assert 0 < snapshot.outbox_bytes < snapshot.outbox_limit_bytes
-        assert {"all": b"1"} == store.cursors("acme", FINDER)
-        assert {} == store.cursors("corp", FINDER)
+        assert {"all": b"1"} == store.progress("acme", FINDER).cursors
+        assert {} == store.progress("corp", FINDER).cursors
         assert [] == store.dead_letters(None, 10)
 
 
@@ -61,7 +61,7 @@ async def test_reading_keeps_no_daemon_away(path: Path) -> None:
             feed = await store.feed("acme", FINDER)
             await store.commit_page(feed, lambda page: page.set_cursor("all", b"2"))
             with OfflineStore(path, _LIMIT) as beside:
-                assert {"all": b"2"} == beside.cursors("acme", FINDER)
+                assert {"all": b"2"} == beside.progress("acme", FINDER).cursors
         assert 3 == figures_of(reading.snapshot(), "hook").waiting
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from mcwatch.domain.event import FINDER, Event, finder_fingerprints, prefix
 from mcwatch.domain.fingerprint import seconds_of
-from mcwatch.domain.lifecycle.finder import Seconds, decide, unknown
+from mcwatch.domain.lifecycle.finder import Seconds, count_reidentified, decide, unknown
 from mcwatch.domain.record import Record
 from tests.unit.domain.rows import NOW
 
@@ -13,11 +13,15 @@ PREFIX = prefix("acme", FINDER)
 
 
 class FinderFeed:
-    """Reads pages one after the other; nothing but ``marks`` and ``chains`` is carried from page to page."""
+    """Reads pages one after the other; nothing but ``marks`` and ``chains`` is carried from page to page.
+
+    ``reidentified`` counts the rows of the last page that had been read under another id.
+    """
 
     def __init__(self) -> None:
         self.marks: dict[int, bytes] = {}
         self.chains: dict[int, bytes] = {}
+        self.reidentified = 0
 
     def page(self, rows: Sequence[Record], at: datetime = NOW) -> list[Event]:
         """Read one page and return its events."""
@@ -28,6 +32,7 @@ class FinderFeed:
         chains = {second: self.chains[second] for _, second, _ in fresh if second in known}
         seconds = Seconds(known, chains)
         events = decide(fresh, seconds, "acme", at)
+        self.reidentified = count_reidentified(rows, fresh, events, seconds)
         for second, marks, kept in seconds.changed():
             self.marks[second], self.chains[second] = marks, kept
         return events

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from mcwatch.domain.event import QUEUE, Event, prefix
+from mcwatch.domain.event import QUEUE, Event, Stay, prefix
 from mcwatch.domain.fingerprint import second_of
 from mcwatch.domain.lifecycle.queue import (
     Changes,
@@ -13,7 +13,9 @@ from mcwatch.domain.lifecycle.queue import (
     merge_visits,
     read_snapshot,
     read_visits,
+    stay_of,
 )
+from mcwatch.domain.passage import KeptPassage, Passage
 from mcwatch.domain.record import Record
 from tests.unit.domain.rows import NOW
 
@@ -31,6 +33,7 @@ class QueueFeed:
         self.chains: dict[int, bytes] = {}
         self.marks: dict[int, bytes] = {}
         self.duplicates = 0
+        self.passages: dict[tuple[bytes, int], Passage] = {}
 
     def poll(self, *rows: Record, queue: str = "processing", complete: bool = True, gone_after: int = 2) -> list[Event]:
         """Poll a queue in one page, half a minute after the poll before."""
@@ -57,6 +60,12 @@ class QueueFeed:
             self.cursors[queue] = rule.completed()
         return events
 
+    def shown(self, visit: int = 0) -> Stay | None:
+        """Return what the finder would show of the only entry's stay, read as the store gives it back."""
+        ((key, passage),) = [(key, one) for (key, number), one in self.passages.items() if number == visit]
+        live = None if passage.ended else self.stays[passage.queue].get(key)
+        return stay_of(KeptPassage(passage, live=live, snapshot=self.cursors.get(passage.queue)))
+
     def _rule(self, queue: str) -> QueueRule:
         return QueueRule(PREFIX, "acme", queue, read_snapshot(self.cursors.get(queue)), self.now)
 
@@ -73,6 +82,7 @@ class QueueFeed:
     def _apply(self, queue: str, changes: Changes) -> list[Event]:
         self.duplicates += changes.duplicates
         self.stays[queue].update(changes.keep)
+        self.passages.update({(stay.entry, stay.visit): stay for stay in changes.passages})
         for key in changes.drop:
             del self.stays[queue][key]
         for place, marks, chains in merge_visits(self.chains, self.marks, changes.visits):

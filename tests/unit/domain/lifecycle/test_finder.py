@@ -145,3 +145,54 @@ def test_the_events_name_their_feed(feed: FinderFeed) -> None:
     assert event is not None
     assert ("mcwatch.event/1", "acme", "message_finder") == (event.schema, event.account, event.source)
     assert event.event_id in feed.marks[int(RECEIVED.timestamp())].hex()
+
+
+def test_another_id_in_the_same_state_is_reidentified(feed: FinderFeed) -> None:
+    """A row known but for its id counts, at every poll at which its id is another one; it is an event all the same."""
+    feed.row(finder_row(id="a"))
+    assert 0 == feed.reidentified
+    for row_id in ("b", "c", "d"):
+        assert (SEEN, None) == told(feed.row(finder_row(id=row_id)))
+        assert 1 == feed.reidentified
+    feed.row(finder_row(id="c"))
+    assert 0 == feed.reidentified
+
+
+def test_each_of_several_is_reidentified(feed: FinderFeed) -> None:
+    """All mails of a page come back under other ids, twins among them, after a change of state too."""
+    feed.page([finder_row(id="a"), finder_row(id="b"), finder_row(id="c", subject="Other")])
+    feed.page([finder_row(id="d"), finder_row(id="e"), finder_row(id="f", subject="Other")])
+    assert 3 == feed.reidentified
+    feed.page([finder_row(id="g", subject="Other", status="archived")])
+    assert 0 == feed.reidentified
+    feed.page([finder_row(id="h", subject="Other", status="archived")])
+    assert 1 == feed.reidentified
+
+
+def test_what_a_page_shows_first_is_not_reidentified(feed: FinderFeed) -> None:
+    """Twins of one page, another state, and what was shown earlier than last are new."""
+    feed.page([finder_row(id="a"), finder_row(id="b"), finder_row(id="c")])
+    assert 0 == feed.reidentified
+    feed.page([finder_row(id="d", status="archived"), finder_row(id="e", info="other")])
+    assert 0 == feed.reidentified
+
+
+def test_what_was_shown_before_the_page_counts(feed: FinderFeed) -> None:
+    """That the same page moves the mail on to another state first does not matter."""
+    feed.row(finder_row(id="a"))
+    feed.page([finder_row(id="b", status="archived"), finder_row(id="c")])
+    assert 1 == feed.reidentified
+
+
+def test_a_twin_that_comes_late_is_not_reidentified(feed: FinderFeed) -> None:
+    """Where the page still shows the row that was known, the alike one is another mail."""
+    feed.row(finder_row(id="a"))
+    feed.page([finder_row(id="b"), finder_row(id="a"), finder_row(id="c")])
+    assert 0 == feed.reidentified
+
+
+def test_a_known_mail_vouches_for_one(feed: FinderFeed) -> None:
+    """Many twins that come without the one that was known count as one."""
+    feed.row(finder_row(id="a"))
+    feed.page([finder_row(id=row_id) for row_id in "bcdefg"])
+    assert 1 == feed.reidentified

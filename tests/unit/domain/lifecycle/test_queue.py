@@ -1,6 +1,7 @@
 """The queue's rule: what enters, changes, goes missing, leaves and comes back."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -229,3 +230,44 @@ def test_whatever_a_row_holds_is_kept(feed: QueueFeed) -> None:
     feed.poll(row, gone_after=1)
     (event,) = feed.poll(gone_after=1)
     assert (row.extra, row.size) == (event.message.extra, event.message.size)
+
+
+def test_the_finder_is_shown_a_stay_until_the_last_complete_poll(feed: QueueFeed) -> None:
+    """Of an entry that is in the queue the finder shows what complete polls have seen, and one poll at least."""
+    feed.poll(queue_row(), complete=False)
+    assert stay(1, 1, 1) == feed.shown()
+    feed.poll(queue_row())
+    feed.poll(queue_row())
+    assert stay(1, 3, 2) == feed.shown()
+    feed.poll(queue_row(), complete=False)
+    assert stay(1, 3, 2) == feed.shown()
+
+
+def test_the_finder_is_shown_no_more_of_a_missing_entry_than_was_seen(feed: QueueFeed) -> None:
+    """Polls without the entry count neither as dwell time nor as polls, before it is given up and after."""
+    feed.poll(queue_row())
+    feed.poll(queue_row())
+    for _ in range(2):
+        feed.poll(gone_after=3)
+        assert stay(1, 2, 2) == feed.shown()
+    (event,) = feed.poll(gone_after=3)
+    assert stay(1, 2, 2) == event.queue == feed.shown()
+
+
+def test_the_finder_is_shown_each_stay_by_itself(feed: QueueFeed) -> None:
+    """A return is another stay; what is kept of one that ended is not taken for it, nor the other way round."""
+    feed.poll(queue_row())
+    feed.poll(gone_after=1)
+    feed.poll(queue_row(info="again"))
+    assert (stay(1, 1, 1), stay(3, 3, 1, visit=1)) == (feed.shown(), feed.shown(visit=1))
+    ((key, number),) = [name for name in feed.passages if name[1] == 1]
+    feed.passages[key, number + 1] = msgspec.structs.replace(feed.passages[key, number], visit=2)
+    assert feed.shown(visit=2) is None
+
+
+@pytest.mark.parametrize("fields", [{"created_at": None}, {"from_envelope": None}, {"to": []}])
+def test_an_entry_that_could_not_be_found_is_not_kept_for_the_finder(feed: QueueFeed, fields: dict[str, Any]) -> None:
+    """Entries without time, sender or recipients enter and leave without a passage."""
+    feed.poll(queue_row(**fields))
+    assert [LEFT] == kinds(feed.poll(gone_after=1))
+    assert {} == feed.passages

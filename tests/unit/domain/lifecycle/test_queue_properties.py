@@ -4,11 +4,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from mcwatch.domain.event import Event, EventKind, timestamp
+from mcwatch.domain.event import Event, EventKind, Stay, timestamp
 from mcwatch.domain.record import Record
 from tests.unit.domain.lifecycle.queue_feed import QueueFeed
 from tests.unit.domain.rows import queue_row
@@ -139,3 +139,24 @@ def described(event: Event) -> tuple[object, ...]:
 QueueMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=20)
 TestQueueMachine = QueueMachine.TestCase
 TestQueueMachine.__doc__ = "Any course of polls gives the events that plain bookkeeping gives."
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12), st.integers(1, 3))
+def test_what_the_finder_is_shown_grows_into_what_the_queue_tells(
+    polls: list[tuple[bool, bool]], gone_after: int
+) -> None:
+    """The stay the finder would show never shrinks, and once the entry has left it is the one the queue told."""
+    feed = QueueFeed()
+    before: dict[int, tuple[float, int]] = {}
+    told: dict[int, Stay | None] = {}
+    for is_there, complete in polls:
+        rows = [queue_row()] if is_there else []
+        for event in feed.poll(*rows, complete=complete, gone_after=gone_after):
+            if event.kind is EventKind.QUEUE_LEFT and event.queue is not None:
+                told[event.queue.visit] = event.queue
+        for _, visit in feed.passages:
+            shown = feed.shown(visit)
+            assert shown is not None
+            assert (shown.dwell_secs, shown.polls) >= before.get(visit, (0.0, 1))
+            before[visit] = shown.dwell_secs, shown.polls
+    assert told == {visit: feed.shown(visit) for visit in told}
