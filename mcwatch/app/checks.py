@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 from mcwatch.app.clock import SystemClock
+from mcwatch.domain.budget import REMEDY
 from mcwatch.domain.errors import McwatchError
 from mcwatch.domain.status import CheckResult
 from mcwatch.mimecast.check import EndpointCheck, check_account
@@ -13,8 +15,7 @@ from mcwatch.telemetry.logs import configure
 from mcwatch.telemetry.metrics import Metrics
 
 _MOST_SKEW_SECS = 30.0
-_MINUTE_SECS = 60.0
-_DAY_SECS = 86_400.0
+_MINUTES_A_DAY = 1_440.0
 
 
 def check(settings: Settings, *, offline: bool = False) -> list[CheckResult]:
@@ -29,14 +30,16 @@ def check(settings: Settings, *, offline: bool = False) -> list[CheckResult]:
 
 def budget(account: AccountConfig) -> CheckResult:
     """Say how many requests an account's sources make, and how many they may."""
-    needed = sum(source.requests_per_poll * _MINUTE_SECS / source.interval for source in account.sources)
-    searches_a_day = sum(source.searches_per_poll * _DAY_SECS / source.interval for source in account.sources)
+    needed = sum(source.requests_per_minute() for source in account.sources)
+    searches_a_day = sum(source.searches_per_minute for source in account.sources) * _MINUTES_A_DAY
     allowed = account.api.max_requests_per_minute
+    discovered = sum(source.domain_per_minute for source in account.sources)
+    for_each = f" and {discovered:.1f} for each domain that is discovered" if discovered else ""
     detail = (
-        f"needs {needed:.1f} requests a minute while mail is quiet, may make {allowed}; "
+        f"needs {needed:.1f} requests a minute{for_each} while mail is quiet, may make {allowed}; "
         f"writes about {searches_a_day:,.0f} rows a day to the tenant's search log"
     )
-    remedy = "" if needed <= allowed else "raise max_requests_per_minute, lengthen interval, or search fewer domains"
+    remedy = "" if needed <= allowed else REMEDY
     return CheckResult(f"account {account.name}: requests", needed <= allowed, detail, remedy)
 
 
@@ -55,6 +58,7 @@ async def _check_account(account: AccountConfig) -> list[CheckResult]:
         async with client:
             probes = [source.probe(client) for source in account.sources]
             checked = await check_account(client, probes)
+            examined = await _examine(account, client) if checked.ok else []
     except McwatchError as error:
         return [CheckResult(subject, ok=False, detail=str(error), remedy=error.remedy)]
     results = [CheckResult(f"{subject}: {one.endpoint}", one.ok, _detail(one), one.remedy) for one in checked.endpoints]
@@ -62,6 +66,19 @@ async def _check_account(account: AccountConfig) -> list[CheckResult]:
         ok = abs(checked.skew_secs) <= _MOST_SKEW_SECS
         remedy = "" if ok else "set this machine's clock (NTP); mcwatch corrects for it meanwhile"
         results.append(CheckResult(f"{subject}: clock", ok, f"{checked.skew_secs:+.1f} s from the API's", remedy))
+    return results + examined
+
+
+async def _examine(account: AccountConfig, client: MimecastClient) -> list[CheckResult]:
+    """Let the sources look at what only answers can tell."""
+    results = []
+    for source in account.sources:
+        try:
+            found = await source.examine(client)
+        except McwatchError as error:
+            found = CheckResult(source.type, ok=False, detail=str(error), remedy=error.remedy)
+        if found is not None:
+            results.append(replace(found, subject=f"account {account.name}: {found.subject}"))
     return results
 
 

@@ -1,11 +1,19 @@
-"""What can be said of a store when no daemon runs on it; nothing is written, and no daemon is kept from starting."""
+"""What commands do with a store when no daemon runs on it.
+
+What only asks writes nothing and keeps no daemon from starting; what acts takes the store's lock.
+"""
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from mcwatch.app.clock import SystemClock
 from mcwatch.app.report import offline_report
-from mcwatch.app.wiring import store_options
+from mcwatch.app.wiring import Application, store_options
 from mcwatch.domain.errors import StoreUnavailable
 from mcwatch.domain.outbox import DeadLetter
 from mcwatch.domain.status import StatusReport
+from mcwatch.httpserver.control import ControlRoute
 from mcwatch.settings import Settings
 from mcwatch.store.sqlite import OfflineStore
 from mcwatch.telemetry.logs import configure
@@ -28,15 +36,29 @@ def offline_status(settings: Settings) -> StatusReport:
     Raises StoreUnavailable when it is not there or cannot be read, StoreCorrupt when it is damaged, not ours or newer.
     """
     with _store(settings) as store:
-        covered = {
-            (account.name, str(source.type)): source.covered_until(store.cursors(account.name, source.type))
+        now = SystemClock().now()
+        readings = {
+            (account.name, str(source.type)): source.reading(store.progress(account.name, source.type), now)
             for account in settings.accounts
             for source in account.sources
         }
-        return offline_report(store.snapshot(), SystemClock().now(), covered)
+        return offline_report(store.snapshot(), now, readings)
 
 
 def offline_dead_letters(settings: Settings, destination: str | None, limit: int) -> list[DeadLetter]:
     """List the store's dead letters, newest first; raises as :func:`offline_status` does."""
     with _store(settings) as store:
         return store.dead_letters(destination, limit)
+
+
+@asynccontextmanager
+async def offline_routes(settings: Settings) -> AsyncIterator[Sequence[ControlRoute]]:
+    """Lend what a daemon's control socket offers to commands that act, done by this process with the store's lock.
+
+    Raises StoreUnavailable when there is no store or another process has it, ConfigError and StoreCorrupt as a daemon's
+    start does.
+    """
+    with _store(settings):
+        pass
+    async with Application(settings, clock=SystemClock(), rng=random.Random(), serves=False) as application:
+        yield application.acting_routes

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mcwatch import __version__
+from mcwatch.app.coverage import search_statuses
 from mcwatch.domain.outbox import DestinationFigures, FeedFigures, StoreSnapshot
 from mcwatch.domain.status import (
     AccountStatus,
     DestinationStatus,
     QueueStatus,
     QuotaStatus,
+    SourceReading,
     SourceStatus,
     StatusReport,
     StoreStatus,
@@ -63,16 +65,16 @@ def build_report(daemon: Daemon, figures: StoreSnapshot) -> StatusReport:
 
 
 def offline_report(
-    figures: StoreSnapshot, at: datetime, covered: Mapping[tuple[str, str], datetime | None]
+    figures: StoreSnapshot, at: datetime, readings: Mapping[tuple[str, str], SourceReading]
 ) -> StatusReport:
-    """Put together what the store alone can say. ``covered`` is how far each (account, source) was read."""
+    """Put together what the store alone can say. ``readings`` is how far each (account, source) was read."""
     names = sorted({feed.account for feed in figures.feeds})
     accounts = [
         AccountStatus(
             name=name,
             undecodable_letters=figures.undecodable_letters.get(name, 0),
             sources=[
-                _source_figures(feed, covered.get((name, feed.source)), at)
+                _source_figures(feed, readings.get((name, feed.source), SourceReading()), at)
                 for feed in figures.feeds
                 if feed.account == name
             ],
@@ -117,13 +119,14 @@ def _account(
         undecodable_letters=letters.get(account.name, 0),
         quota=_quota(account.client),
         sources=[
-            _source(account.name, source, daemon, feeds.get((account.name, source.name))) for source in account.sources
+            _source(account, source, daemon.health, feeds.get((account.name, source.name)))
+            for source in account.sources
         ],
         queues=[
             QueueStatus(
                 type=queue,
                 depth=reading.depth,
-                oldest_secs=None if reading.oldest_at is None else _age(reading.oldest_at, daemon.at),
+                oldest_secs=None if reading.oldest_at is None else _age(reading.oldest_at, account.client.server_now()),
             )
             for source in account.sources
             for queue, reading in source.reading().queues.items()
@@ -143,10 +146,13 @@ def _quota(client: MimecastClient) -> list[QuotaStatus]:
     ]
 
 
-def _source(account: str, source: Source, daemon: Daemon, figures: FeedFigures | None) -> SourceStatus:
-    component = Component.of_source(account, source.name)
-    condition = daemon.health.condition(component)
-    covered = source.reading().covered_until
+def _source(account: LiveAccount, source: Source, health: Health, figures: FeedFigures | None) -> SourceStatus:
+    component = Component.of_source(account.name, source.name)
+    condition = health.condition(component)
+    reading = source.reading()
+    # Coverage is told on the API's clock, which is not this machine's when that one is wrong.
+    at = account.client.server_now()
+    covered = reading.covered_until
     figures = figures or FeedFigures("", source.name, 0, 0, 0, 0)
     return SourceStatus(
         name=source.name,
@@ -154,11 +160,12 @@ def _source(account: str, source: Source, daemon: Daemon, figures: FeedFigures |
         since=condition.since,
         reason=condition.reason,
         remedy=condition.remedy,
-        last_success_at=daemon.health.last_success_at(component),
+        last_success_at=health.last_success_at(component),
         last_error=condition.last_error,
         last_error_at=condition.last_error_at,
-        lag_secs=None if covered is None else _age(covered, daemon.at),
+        lag_secs=None if covered is None else _age(covered, at),
         covered_until=covered,
+        searches=search_statuses(reading.searches, at),
         received=figures.received,
         new=figures.new,
         duplicate=figures.duplicate,
@@ -166,11 +173,13 @@ def _source(account: str, source: Source, daemon: Daemon, figures: FeedFigures |
     )
 
 
-def _source_figures(figures: FeedFigures, covered: datetime | None, at: datetime) -> SourceStatus:
+def _source_figures(figures: FeedFigures, reading: SourceReading, at: datetime) -> SourceStatus:
+    covered = reading.covered_until
     return SourceStatus(
         name=figures.source,
         lag_secs=None if covered is None else _age(covered, at),
         covered_until=covered,
+        searches=search_statuses(reading.searches, at),
         received=figures.received,
         new=figures.new,
         duplicate=figures.duplicate,

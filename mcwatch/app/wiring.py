@@ -10,12 +10,18 @@ from typing import Self
 import structlog
 
 from mcwatch import __version__
+from mcwatch.app.backfill import Backfill
 from mcwatch.app.memory import settle_garbage_collector
+from mcwatch.app.ranges import FinderAccount, PastRanges
 from mcwatch.app.report import Daemon, LiveAccount, build_report
+from mcwatch.app.verify import Verification
+from mcwatch.domain.backfill import BackfillStep, RangeRequest
+from mcwatch.domain.budget import verdict
 from mcwatch.domain.errors import ConfigError, FailureReason, PermanentError
 from mcwatch.domain.selection import Selection
 from mcwatch.domain.status import StatusReport
-from mcwatch.httpserver.control import ControlServer, reading_routes
+from mcwatch.domain.verification import VerifyStep
+from mcwatch.httpserver.control import ControlRoute, ControlServer, acting_route, reading_routes
 from mcwatch.httpserver.server import HttpServer, Views
 from mcwatch.interfaces import Clock
 from mcwatch.mimecast.client import MimecastClient
@@ -29,7 +35,7 @@ from mcwatch.pipeline.ingest import Ingest
 from mcwatch.pipeline.poller import Poller, PollWatch
 from mcwatch.pipeline.retention import Retention
 from mcwatch.settings import AccountConfig, DestinationConfig, Settings, StoreConfig
-from mcwatch.sources import SourceContext
+from mcwatch.sources import MessageFinderConfig, SourceContext
 from mcwatch.store.sqlite import SqliteStore, StoreOptions
 from mcwatch.telemetry.health import Component, Health
 from mcwatch.telemetry.metrics import Metrics
@@ -69,12 +75,16 @@ class Application:
     Entering opens the store, then the accounts' clients, then the listeners; leaving closes them the other way round.
     Sinks are opened by the loops of their destinations. Entering raises ConfigError, StoreUnavailable or StoreCorrupt;
     later no failure of an account or a destination ends the daemon, only a store that cannot be trusted.
+
+    ``serves`` is False for a command that works on the store by itself: nothing listens then, and whoever entered it
+    runs no loops.
     """
 
-    def __init__(self, settings: Settings, *, clock: Clock, rng: random.Random) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock, rng: random.Random, serves: bool = True) -> None:
         self.clock = clock
         self._settings = settings
         self._rng = rng
+        self._serves = serves
         self._stack = AsyncExitStack()
         self.metrics = Metrics(version=__version__)
         self.health = Health(self.metrics, clock.now)
@@ -86,6 +96,13 @@ class Application:
         self.retention = Retention(self.store, clock)
         self._cache = LineCache(_CACHE_BYTES)
         self._accounts: list[LiveAccount] = []
+        self._ranges = PastRanges(
+            self.store,
+            self.pressure,
+            clock=clock,
+            keep_fingerprints=timedelta(seconds=settings.store.keep_fingerprints),
+            serves=serves,
+        )
         self._started_at = clock.now()
         self.url = ""
         """The base URL of the status page once entered."""
@@ -117,7 +134,8 @@ class Application:
         for destination in settings.destinations:
             self.parts.dispatchers[destination.name] = self._dispatcher(destination)
         await self.pressure.refresh()
-        await self._open_servers()
+        if self._serves:
+            await self._open_servers()
         settle_garbage_collector()
 
     async def _open_clients(self) -> list[tuple[AccountConfig, MimecastClient]]:
@@ -137,9 +155,15 @@ class Application:
         return opened
 
     async def _enrol_sources(self, config: AccountConfig, client: MimecastClient) -> None:
-        state = AccountHealth(config.name, len(config.sources), self.health)
         live = LiveAccount(config.name, client)
+        allowed = config.api.max_requests_per_minute
+
+        def shortage() -> str | None:
+            return verdict(sum(source.requests_per_minute for source in live.sources), allowed, client.pressure)
+
+        state = AccountHealth(config.name, len(config.sources), self.health, shortage)
         context = SourceContext(config.name, client, self.clock, self.metrics)
+        self._ranges.add(config.name, None)
         for source_config in config.sources:
             source = source_config.build(context)
             feed = await self.store.feed(config.name, source.name)
@@ -147,6 +171,11 @@ class Application:
             self.health.expect(Component.of_source(config.name, source.name))
             watch = PollWatch(feed, state, self.pressure, clock=self.clock, metrics=self.metrics, health=self.health)
             ingest = Ingest(feed, self.store, self._cache, clock=self.clock, metrics=self.metrics)
+            if isinstance(source_config, MessageFinderConfig):
+                widest = timedelta(seconds=source_config.max_window)
+                reader = source_config.build(context)
+                finder = FinderAccount(client=client, source=reader, feed=feed, ingest=ingest, widest=widest)
+                self._ranges.add(config.name, finder)
             self.parts.pollers[f"{config.name}/{source.name}"] = Poller(
                 source, feed, self.store, ingest, watch, clock=self.clock
             )
@@ -182,7 +211,18 @@ class Application:
         server = await self._stack.enter_async_context(HttpServer(self._settings.http.listen, views))
         self.url = server.url
         routes = reading_routes(self.report, self.store.dead_letters)
-        await self._stack.enter_async_context(ControlServer(self._settings.store.path, routes))
+        await self._stack.enter_async_context(ControlServer(self._settings.store.path, [*routes, *self.acting_routes]))
+
+    @property
+    def acting_routes(self) -> list[ControlRoute]:
+        """What commands can have done: by the daemon over its control socket, or without one by themselves."""
+        backfill, verification = Backfill(self._ranges), Verification(self._ranges)
+        return [
+            acting_route("/backfill/plan", RangeRequest, backfill.plan),
+            acting_route("/backfill", BackfillStep, backfill.step),
+            acting_route("/verify/plan", RangeRequest, verification.plan),
+            acting_route("/verify", VerifyStep, verification.step),
+        ]
 
     async def report(self) -> StatusReport:
         """Say how everything is."""

@@ -1,17 +1,24 @@
-"""Asking the running daemon over its control socket."""
+"""Asking the running daemon over its control socket, and doing without one."""
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
+from mcwatch import app
 from mcwatch.domain.errors import FailureReason, PermanentError, TransientError
 from mcwatch.httpclient.client import ClientOptions, HttpClient, Response
+from mcwatch.httpserver.control import ControlRequest, ControlRoute
 from mcwatch.httpserver.socket_path import control_socket_path, short_path
+from mcwatch.settings import Settings
 
 T = TypeVar("T")
 
 _TIMEOUT_SECS = 10.0
+_STEP_TIMEOUT_SECS = 1_200.0
+"""What a command has done may wait for the API's quota, and for the steps of other commands."""
 
 
 class _Failure(msgspec.Struct, frozen=True):
@@ -19,23 +26,77 @@ class _Failure(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
+class Talk(Protocol):
+    """Whoever does what a command asks for."""
+
+    async def ask(self, path: str, kind: type[T], question: msgspec.Struct) -> T:
+        """Have something done and return the answer."""
+
+
+class DaemonTalk:
+    """The running daemon does it."""
+
+    def __init__(self, store_file: Path) -> None:
+        self._store_file = store_file
+
+    async def ask(self, path: str, kind: type[T], question: msgspec.Struct) -> T:
+        """Have something done; raises TransientError when the daemon has gone away, and as :func:`ask` does."""
+        body = msgspec.json.encode(question)
+        answer = await _request(self._store_file, "POST", path, kind, body=body, timeout_secs=_STEP_TIMEOUT_SECS)
+        if answer is None:
+            raise TransientError(
+                "the daemon went away before it was done",
+                reason=FailureReason.CONNECTION,
+                remedy="run the same command again: what has been recorded stays",
+            )
+        return answer
+
+
+class OwnTalk:
+    """This process does it itself, by the very routes that a daemon has."""
+
+    def __init__(self, routes: Sequence[ControlRoute]) -> None:
+        self._routes = {route.path: route for route in routes}
+
+    async def ask(self, path: str, kind: type[T], question: msgspec.Struct) -> T:
+        """Do it; raises whatever it raises."""
+        answer = await self._routes[path].answer(ControlRequest({}, msgspec.json.encode(question)))
+        return msgspec.convert(answer, kind)
+
+
+@asynccontextmanager
+async def talk(settings: Settings) -> AsyncIterator[Talk]:
+    """Lend whoever does what a command asks for: the running daemon, else this process with the store's lock."""
+    if await ask(settings.store.path, "/status", msgspec.Raw) is not None:
+        yield DaemonTalk(settings.store.path)
+        return
+    async with app.offline_routes(settings) as routes:
+        yield OwnTalk(routes)
+
+
 async def ask(store_file: Path, target: str, kind: type[T]) -> T | None:
     """Ask ``target`` (path and query) of the daemon that works on this store; None when none runs.
 
     Raises TransientError when a daemon is there and does not answer, PermanentError when it says no.
     """
+    return await _request(store_file, "GET", target, kind, body=None, timeout_secs=_TIMEOUT_SECS)
+
+
+async def _request(
+    store_file: Path, method: str, target: str, kind: type[T], *, body: bytes | None, timeout_secs: float
+) -> T | None:
     path = control_socket_path(store_file)
     if not path.is_socket():
         return None
     with short_path(path) as short:
-        async with HttpClient(ClientOptions(timeout_secs=_TIMEOUT_SECS, unix_socket=short)) as client:
+        async with HttpClient(ClientOptions(timeout_secs=timeout_secs, unix_socket=short)) as client:
             try:
-                response = await client.request("GET", f"http://mcwatch{target}")
+                response = await client.request(method, f"http://mcwatch{target}", body=body)
             except TransientError as error:
                 if error.reason is FailureReason.CONNECTION:
                     return None
                 raise TransientError(
-                    f"the daemon at {path} did not answer within {_TIMEOUT_SECS:.0f} s",
+                    f"the daemon at {path} did not answer within {timeout_secs:.0f} s",
                     reason=error.reason,
                     remedy="see its log; it may be overloaded or stopped by a signal",
                 ) from error

@@ -26,3 +26,15 @@ class Output(StrEnum):
 
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Write a table for people, or JSON.")]
+
+AccountOption = Annotated[str, typer.Option("--account", metavar="NAME", help="The account.")]
+FromOption = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        help="Where the range begins: RFC 3339 such as 2026-01-05T09:30:00Z, a date (midnight UTC), or how long ago, "
+        "such as 7d or 12h. Less than 28 days ago: older mail the API does not show.",
+    ),
+]
+ToOption = Annotated[str, typer.Option("--to", metavar="TIME", help="Where it ends, this moment not included.")]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mcwatch import __version__
+from mcwatch.cli.backfill import backfill
 from mcwatch.cli.check import check
 from mcwatch.cli.dead_letters import dead_letters
 from mcwatch.cli.demo import demo
@@ -14,6 +15,7 @@ from mcwatch.cli.run import run
 from mcwatch.cli.schema import schema
 from mcwatch.cli.simulate import simulate
 from mcwatch.cli.status import status
+from mcwatch.cli.verify import verify
 from mcwatch.domain.errors import ConfigError, McwatchError
 
 EXIT_FAILED = 1
@@ -30,7 +32,7 @@ program = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, check, demo, simulate, status, schema):
+for command in (run, check, demo, simulate, status, backfill, verify, schema):
     program.command()(command)
 program.add_typer(dead_letters, name="dead-letters")
 

@@ -20,6 +20,9 @@ def parts(report: StatusReport) -> Iterator[RenderableType]:
     yield ""
     yield _accounts(report)
     yield ""
+    if any(source.searches for account in report.accounts for source in account.sources):
+        yield _coverage(report)
+        yield ""
     if any(account.queues or account.quota for account in report.accounts):
         yield _budgets(report)
         yield ""
@@ -60,6 +63,32 @@ def _accounts(report: StatusReport) -> RenderableType:
         for source in account.sources
     ]
     return table("Accounts", ("account", "source", "state", "last success", "lag", "rows", "new", "undecodable"), rows)
+
+
+def _coverage(report: StatusReport) -> RenderableType:
+    rows = [
+        (
+            account.name,
+            search.search,
+            f"{search.since:%Y-%m-%d %H:%M}",
+            f"{search.covered_until:%Y-%m-%d %H:%M:%S}",
+            texts.duration(search.lag_secs),
+            _length(search.missing_secs),
+            _length(search.gap_secs),
+            _length(search.rejected_gap_secs),
+            _length(search.incomplete_secs),
+        )
+        for account in report.accounts
+        for source in account.sources
+        for search in source.searches
+    ]
+    holes = ("missing", "gaps", "gaps of rejected", "incomplete")
+    columns = ("account", "search", "from (UTC)", "read until (UTC)", "lag", *holes)
+    return table("Coverage", columns, rows)
+
+
+def _length(secs: float) -> str:
+    return texts.duration(secs) if secs else "none"
 
 
 def _budgets(report: StatusReport) -> RenderableType:

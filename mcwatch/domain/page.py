@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from mcwatch.domain.identity import Identity
+from mcwatch.domain.passage import KeptPassage, Passage
 from mcwatch.domain.record import Record, Unreadable
+from mcwatch.domain.window.coverage import Span
+from mcwatch.domain.window.ranges import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +22,27 @@ class Feed:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class FeedProgress:
+    """What the store kept of earlier polls of a feed: cursors by name, the coverage of each search by its name."""
+
+    cursors: Mapping[str, bytes] = field(default_factory=dict)
+    coverage: Mapping[str, Sequence[Span]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinderPage:
-    """Rows of the message finder. ``cursors`` move in the transaction that keeps the rows."""
+    """Rows of the message finder. ``cursors`` and ``covered`` count from the transaction that keeps the rows.
+
+    ``covered`` holds what the page completes, by search; it is laid over what the ledger says. ``identity`` is by what
+    the rows are known; with ``content`` the page holds a whole window, in any order.
+    """
 
     rows: Sequence[Record]
     unreadable: Sequence[Unreadable] = ()
     cursors: Mapping[str, bytes] = field(default_factory=dict)
+    covered: Mapping[str, Sequence[Span]] = field(default_factory=dict)
+    identity: Identity = Identity.ID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +87,15 @@ class PageTransaction(Protocol):
     def set_cursor(self, name: str, value: bytes) -> None:
         """Set a cursor of this feed."""
 
+    def forget_cursor(self, name: str) -> None:
+        """Remove a cursor of this feed."""
+
+    def spans(self, search: str, window: Window) -> list[Span]:
+        """Return the coverage of a search that overlaps or touches a window, in order."""
+
+    def replace_spans(self, search: str, window: Window, spans: Sequence[Span]) -> None:
+        """Put spans in the place of those that overlap or touch a window."""
+
     def marks(self, seconds: Collection[int]) -> dict[int, bytes]:
         """Return, for the seconds that have any, the fingerprints known (16 bytes each, one after the other)."""
 
@@ -89,6 +116,18 @@ class PageTransaction(Protocol):
 
     def drop_stays(self, queue: str, keys: Collection[bytes]) -> None:
         """Remove live queue entries."""
+
+    def keep_passages(self, stays: Iterable[Passage]) -> None:
+        """Keep stays of the account's queue entries for the finder, or say of kept ones how they ended."""
+
+    def has_passages(self, first_place: int, last_place: int) -> bool:
+        """Tell whether the account keeps any stay in these places."""
+
+    def passages(self, wanted: Collection[tuple[int, int]]) -> list[KeptPassage]:
+        """Return the account's stays of these (place, traits)."""
+
+    def take_passages(self, stays: Iterable[Passage]) -> None:
+        """Mark kept stays as taken."""
 
     def append(self, lines: bytes, count: int, observed_at: datetime) -> int:
         """Append ``count`` events (native JSON, each line ended by LF) to the outbox; return the first one's offset."""

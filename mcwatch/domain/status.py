@@ -1,15 +1,18 @@
 """What a running daemon says of itself: the one report behind ``/status``, the status page and ``mcwatch status``.
 
 Encoded as JSON under these names. Times are RFC 3339 in UTC, durations seconds, sizes bytes. ``up`` is null where
-nothing has been tried yet; figures nobody knows yet are null. ``reason`` and ``remedy`` are empty while all is well.
+nothing has been tried yet; figures nobody knows yet are null. ``reason`` and ``remedy`` are empty while all is well; of
+a part that is up they say why it does not work as well as it should.
 Nothing here quotes mail, a receiver or a secret.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
+
+from mcwatch.domain.window.ranges import Window
 
 
 class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +44,36 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     oldest_secs: float | None = None
 
 
+class RangeStatus(msgspec.Struct, frozen=True):
+    """A range of time, half-open."""
+
+    start: datetime
+    end: datetime
+
+
+class SearchStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The coverage of one search of the finder.
+
+    ``since`` is where what is owed begins, ``lag_secs`` the age of the oldest moment of it that is neither covered,
+    incomplete nor gap. ``missing`` is yet to be read; ``gaps`` left the API's history before; ``rejected_gaps`` were
+    read when their rejected and deferred mail had left it; of ``incomplete`` the API showed only a part. Of each the
+    newest ranges are listed, and all of it counted in seconds.
+    """
+
+    search: str
+    since: datetime
+    covered_until: datetime
+    lag_secs: float
+    missing: list[RangeStatus] = []
+    missing_secs: float = 0.0
+    gaps: list[RangeStatus] = []
+    gap_secs: float = 0.0
+    rejected_gaps: list[RangeStatus] = []
+    rejected_gap_secs: float = 0.0
+    incomplete: list[RangeStatus] = []
+    incomplete_secs: float = 0.0
+
+
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One feed of an account. ``lag_secs`` is the age of the oldest moment not covered (finder only)."""
 
@@ -54,6 +87,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_error_at: datetime | None = None
     lag_secs: float | None = None
     covered_until: datetime | None = None
+    searches: list[SearchStatus] = []
     received: int = 0
     new: int = 0
     duplicate: int = 0
@@ -117,11 +151,29 @@ class QueueReading:
     oldest_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchReading:
+    """How one search of the finder has been read; ranges in order, on the API's clock.
+
+    ``since`` is where what is owed begins, ``missing`` what of it is still to be read. ``aged`` was read when rejected
+    and deferred mail had left the API already.
+    """
+
+    label: str
+    since: datetime
+    covered_until: datetime
+    missing: Sequence[Window] = ()
+    aged: Sequence[Window] = ()
+    incomplete: Sequence[Window] = ()
+    gaps: Sequence[Window] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class SourceReading:
     """What a source has read: up to when (every search), and each queue at its last complete snapshot."""
 
     covered_until: datetime | None = None
+    searches: Sequence[SearchReading] = ()
     queues: Mapping[str, QueueReading] = field(default_factory=dict)
 
 
@@ -158,9 +210,9 @@ def problems(report: StatusReport) -> list[Problem]:
 
 
 def _account_problems(account: AccountStatus) -> Iterator[Problem]:
-    if account.up is False:
+    if account.reason:
         yield Problem(f"account {account.name}", account.reason, account.remedy)
     for source in account.sources:
         # A source that is down for its account's reason would only say the same again.
-        if source.up is False and not (account.up is False and source.reason == account.reason):
+        if source.reason and source.reason != account.reason:
             yield Problem(f"source {account.name} {source.name}", source.reason, source.remedy)

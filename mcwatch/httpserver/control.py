@@ -12,8 +12,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -23,6 +24,8 @@ from mcwatch.domain.status import StatusReport
 from mcwatch.httpserver.answers import json_answer
 from mcwatch.httpserver.serving import serving
 from mcwatch.httpserver.socket_path import control_socket_path, short_path
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -72,8 +75,26 @@ def reading_routes(
     return [ControlRoute("GET", "/status", report), ControlRoute("GET", "/dead-letters", letters)]
 
 
+def acting_route(path: str, kind: type[T], act: Callable[[T], Awaitable[object]]) -> ControlRoute:
+    """Return the route of a command that has something done, described by a body that msgspec decodes as ``kind``."""
+    decoder = msgspec.json.Decoder(kind)
+
+    async def answer(request: ControlRequest) -> object:
+        try:
+            asked = decoder.decode(request.body)
+        except msgspec.DecodeError as error:
+            raise PermanentError(
+                f"{path}: the request cannot be read: {error}", remedy="use the command of the version that runs"
+            ) from error
+        return await act(asked)
+
+    return ControlRoute("POST", path, answer)
+
+
 class ControlServer:
     """Listens on the socket while entered. Enter it only while holding the store's lock.
+
+    What a command asked for ends when the command has gone away.
 
     Entering raises ConfigError when the socket cannot be made or somebody already answers there.
     """
@@ -87,7 +108,7 @@ class ControlServer:
     async def __aenter__(self) -> Self:
         listening = self._bind()
         routes = [web.route(route.method, route.path, _handler(route)) for route in self._routes]
-        await self._stack.enter_async_context(serving(routes, listening))
+        await self._stack.enter_async_context(serving(routes, listening, cancels=True))
         _log.debug("control_socket_open", path=str(self.path))
         return self
 

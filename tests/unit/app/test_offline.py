@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mcwatch.app import offline
-from mcwatch.app.offline import offline_dead_letters, offline_status
+from mcwatch.app.offline import offline_dead_letters, offline_routes, offline_status
 from mcwatch.domain.errors import StoreUnavailable
 from mcwatch.store.sqlite.connection import StoreLock, open_writer
 from tests.unit.app.settings import settings
@@ -39,4 +39,23 @@ def test_missing_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="there is no store") as caught:
         offline_status(settings(tmp_path))
     assert "mcwatch run" in caught.value.remedy
+    assert [] == list(tmp_path.iterdir())
+
+
+async def test_what_acts_takes_the_lock(tmp_path: Path) -> None:
+    """It has the routes of a daemon, nothing listens, and two processes never work on one store."""
+    open_writer(tmp_path / "mcwatch.db").close()
+    async with offline_routes(settings(tmp_path)) as routes:
+        assert {"/backfill/plan", "/backfill", "/verify/plan", "/verify"} == {route.path for route in routes}
+        assert not (tmp_path / "mcwatch.db.sock").exists()
+        with pytest.raises(StoreUnavailable):
+            async with offline_routes(settings(tmp_path)):
+                pass
+
+
+async def test_what_acts_makes_no_store(tmp_path: Path) -> None:
+    """In a wrong directory that is said instead."""
+    with pytest.raises(StoreUnavailable, match="there is no store"):
+        async with offline_routes(settings(tmp_path)):
+            pass
     assert [] == list(tmp_path.iterdir())

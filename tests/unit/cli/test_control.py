@@ -4,14 +4,15 @@ import asyncio
 import socket
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mcwatch.cli import control
-from mcwatch.cli.control import ask
+from mcwatch.cli.control import DaemonTalk, OwnTalk, ask
 from mcwatch.domain.errors import FailureReason, PermanentError, StoreUnavailable, TransientError
 from mcwatch.domain.outbox import DeadLetter
 from mcwatch.domain.status import StatusReport
-from mcwatch.httpserver.control import ControlRequest, ControlRoute, ControlServer, reading_routes
+from mcwatch.httpserver.control import ControlRequest, ControlRoute, ControlServer, acting_route, reading_routes
 from mcwatch.httpserver.socket_path import control_socket_path
 from tests.unit.httpserver.reports import troubled_report
 
@@ -85,3 +86,30 @@ async def test_a_daemon_that_does_not_answer_is_not_taken_for_absent(
         released.set()
 
     assert caught.value.reason is FailureReason.TIMEOUT
+
+
+class _Number(msgspec.Struct):
+    number: int
+
+
+async def test_daemon_and_own_process_answer_alike(tmp_path: Path) -> None:
+    """Whoever does it, the question and the answer are the same."""
+
+    async def double(question: _Number) -> object:
+        return _Number(question.number * 2)
+
+    routes = [acting_route("/double", _Number, double)]
+    async with ControlServer(tmp_path / "s.db", routes):
+        answers = [
+            await talk.ask("/double", _Number, _Number(4)) for talk in (DaemonTalk(tmp_path / "s.db"), OwnTalk(routes))
+        ]
+
+    assert answers == [_Number(8), _Number(8)]
+
+
+async def test_a_daemon_that_goes_away_is_said(tmp_path: Path) -> None:
+    """With the remedy: nothing is done in its place, for its successor may be starting."""
+    with pytest.raises(TransientError, match="the daemon went away") as caught:
+        await DaemonTalk(tmp_path / "s.db").ask("/double", _Number, _Number(4))
+
+    assert "run the same command again" in caught.value.remedy

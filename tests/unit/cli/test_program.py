@@ -12,7 +12,7 @@ from mcwatch.domain.errors import ConfigError, StoreCorrupt, StoreUnavailable
 from mcwatch.simulator import PROFILES
 from tests.unit.cli.programs import Program
 
-COMMANDS = ("run", "check", "demo", "simulate", "status", "schema", "dead-letters")
+COMMANDS = ("run", "check", "demo", "simulate", "status", "backfill", "verify", "schema", "dead-letters")
 HEAVY = ("aiohttp", "pydantic", "prometheus_client", "structlog", "rich", "sqlite3", "uvloop", "yaml")
 
 

@@ -1,5 +1,6 @@
 """The control socket: a real one, asked over HTTP."""
 
+import asyncio
 import socket
 import stat
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ from mcwatch.domain.errors import ConfigError, StoreUnavailable
 from mcwatch.domain.outbox import DeadLetter
 from mcwatch.domain.status import StatusReport
 from mcwatch.httpclient.client import ClientOptions, HttpClient, Response
-from mcwatch.httpserver.control import ControlRequest, ControlRoute, ControlServer, reading_routes
+from mcwatch.httpserver.control import ControlRequest, ControlRoute, ControlServer, acting_route, reading_routes
 from mcwatch.httpserver.socket_path import control_socket_path, short_path
 from tests.unit.httpserver.reports import troubled_report
 
@@ -167,3 +168,46 @@ async def test_a_store_deep_down_has_a_socket_too(tmp_path: Path) -> None:
         status = (await _ask(folder / "s.db", "/")).status
 
     assert (there, status, server.path.exists()) == (True, 404, False)
+
+
+class _Question(msgspec.Struct, forbid_unknown_fields=True):
+    number: int
+
+
+async def test_an_acting_route_takes_what_it_was_made_for(tmp_path: Path) -> None:
+    """The body is decoded; one that does not fit is refused with the remedy of using the version that runs."""
+
+    async def double(question: _Question) -> object:
+        return {"twice": question.number * 2}
+
+    async with ControlServer(tmp_path / "s.db", [acting_route("/double", _Question, double)]):
+        with short_path(control_socket_path(tmp_path / "s.db")) as short:
+            async with HttpClient(ClientOptions(unix_socket=short)) as client:
+                answer = await client.request("POST", "http://mcwatch/double", body=b'{"number":4}')
+                odd = await client.request("POST", "http://mcwatch/double", body=b'{"number":"4"}')
+
+    assert msgspec.json.decode(answer.body) == {"twice": 8}
+    assert odd.status == 400
+    assert "use the command of the version that runs" in odd.body.decode()
+
+
+async def test_what_a_command_asked_for_ends_with_it(tmp_path: Path) -> None:
+    """A handler whose asker has hung up is cancelled."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(_question: _Question) -> object:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return None
+
+    async with ControlServer(tmp_path / "s.db", [acting_route("/hang", _Question, hang)]):
+        reader, writer = await asyncio.open_unix_connection(str(control_socket_path(tmp_path / "s.db")))
+        body = b'{"number":4}'
+        writer.write(b"POST /hang HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        await begun.wait()
+        writer.close()
+        await ended.wait()
+    assert b"" == await reader.read()

@@ -1,0 +1,307 @@
+"""The answer to "did we see everything?": what is asked, what is found, and the report that is made of it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from mcwatch.domain.backfill import ranges_of, utc_text, windows_of_ranges
+from mcwatch.domain.fingerprint import MARK_BYTES
+from mcwatch.domain.identity import UNSTABLE_REMEDY
+from mcwatch.domain.status import RangeStatus
+from mcwatch.domain.window.ranges import ONE_SECOND, Window, merged, within
+
+SCHEMA = "mcwatch.verification/1"
+MOST_MISSING = 1_000
+"""So many missing rows are listed; all are counted."""
+
+_MOST_COVERED = 300
+"""So many ranges of a window go into one request."""
+
+_LOOKED_AT_TWICE = frozenset({"changed", "missing"})
+
+
+class Verdict(StrEnum):
+    """What was recorded of a row that the API shows now.
+
+    ``known``: this very state. ``changed``: its mail, in an earlier state. ``missing``: nothing of its mail, although
+    its time had been read completely. ``not_yet_read``: not this state, and its time had not been read.
+    """
+
+    KNOWN = "known"
+    CHANGED = "changed"
+    MISSING = "missing"
+    NOT_YET_READ = "not_yet_read"
+
+
+_RANK = {Verdict.NOT_YET_READ: 0, Verdict.KNOWN: 1, Verdict.CHANGED: 2, Verdict.MISSING: 3}
+
+
+def firmer(one: Verdict | None, other: Verdict) -> Verdict:
+    """Return the verdict that stands where a row was looked at twice.
+
+    A row that was missing stays missing, though it may have been recorded between the two looks; a search whose time
+    had been read says more than one whose time had not.
+    """
+    return other if one is None or _RANK[other] > _RANK[one] else one
+
+
+class MissingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that is missing: never its subject, never an address. ``event_id`` is the id of its event."""
+
+    received_at: datetime | None
+    status: str | None
+    event_id: str
+    search: str
+
+
+class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger said of a search before the verification began.
+
+    ``covered`` reaches a second beyond the range on either side, for answers do.
+    """
+
+    name: str
+    label: str
+    covered: list[RangeStatus]
+    not_yet_read: list[RangeStatus]
+    unverifiable: list[RangeStatus]
+
+
+class VerifyPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to do; every search is read in every window, oldest first."""
+
+    account: str
+    start: datetime
+    end: datetime
+    version: str
+    began_at: datetime
+    windows: list[RangeStatus]
+    searches: list[SearchPlan]
+    notes: list[str] = []
+
+
+class VerifyStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One window of one search; ``covered`` is what of it had been read when the verification began."""
+
+    account: str
+    search: str
+    start: datetime
+    end: datetime
+    covered: list[RangeStatus]
+    repair: bool = False
+
+    @property
+    def window(self) -> Window:
+        """The window to read."""
+        return Window(self.start, self.end)
+
+
+class VerifiedStep(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found: fingerprints by verdict, one after the other, each once.
+
+    ``missing`` lists some of the missing rows. ``repaired`` rows were recorded, those that cannot be decoded as dead
+    letters. ``unverifiable`` is what the API does not show completely. ``reidentified`` rows look like rows recorded
+    under another id.
+    """
+
+    marks: dict[Verdict, bytes]
+    missing: list[MissingRow] = []
+    unverifiable: list[RangeStatus] = []
+    repaired: int = 0
+    reidentified: int = 0
+
+
+class RowCounts(msgspec.Struct, kw_only=True):
+    """Rows by verdict; ``repaired`` ones are among the missing."""
+
+    rows: int = 0
+    known: int = 0
+    changed: int = 0
+    missing: int = 0
+    not_yet_read: int = 0
+    repaired: int = 0
+
+    def count(self, verdict: Verdict, by: int = 1) -> None:
+        """Count rows of a verdict; less than zero takes them back."""
+        self.rows += by
+        setattr(self, verdict, getattr(self, verdict) + by)
+
+
+class SearchReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one search shows. ``unverifiable``: the API does not show it completely, or did not when it was read."""
+
+    search: str
+    counts: RowCounts
+    not_yet_read: list[RangeStatus]
+    unverifiable: list[RangeStatus]
+
+
+class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole answer. In ``total`` a row counts once, however many searches show it.
+
+    ``complete``: all of the range could be judged.
+    """
+
+    schema: str = SCHEMA
+    verdict: str
+    account: str
+    start: datetime
+    end: datetime
+    began_at: datetime
+    version: str
+    repair: bool
+    total: RowCounts
+    searches: list[SearchReport]
+    missing: list[MissingRow]
+    notes: list[str]
+    complete: bool
+
+
+class _SearchTally:
+    """What has been found by one search."""
+
+    def __init__(self, plan: SearchPlan) -> None:
+        self.plan = plan
+        self.counts = RowCounts()
+        self.unverifiable = windows_of_ranges(plan.unverifiable)
+
+
+class Tally:
+    """Adds up the steps of a verification, which must come in the order of the plan's windows."""
+
+    def __init__(self, plan: VerifyPlan, *, repair: bool) -> None:
+        self._plan = plan
+        self._repair = repair
+        self._searches = {one.name: _SearchTally(one) for one in plan.searches}
+        self._total = RowCounts()
+        self._missing: dict[str, MissingRow] = {}
+        self._reidentified = 0
+        self._window: RangeStatus | None = None
+        self._seen: dict[bytes, Verdict] = {}
+        self._before: frozenset[bytes] = frozenset()
+
+    def _windows(self) -> Iterator[Window]:
+        """Yield the plan's windows, halved where the ledger says more of one than a request holds."""
+        pending = windows_of_ranges(self._plan.windows)[::-1]
+        while pending:
+            window = pending.pop()
+            covered = [windows_of_ranges(search.covered) for search in self._plan.searches]
+            most = max((len(within(one, window.start, window.end)) for one in covered), default=0)
+            halves = window.halves() if most > _MOST_COVERED else None
+            if halves is None:
+                yield window
+            else:
+                pending.extend(halves[::-1])
+
+    def steps(self) -> Iterator[VerifyStep]:
+        """Yield what to ask for."""
+        for window in self._windows():
+            for search in self._plan.searches:
+                covered = windows_of_ranges(search.covered)
+                yield VerifyStep(
+                    account=self._plan.account,
+                    search=search.name,
+                    start=window.start,
+                    end=window.end,
+                    covered=ranges_of(within(covered, window.start - ONE_SECOND, window.end + ONE_SECOND)),
+                    repair=self._repair,
+                )
+
+    @property
+    def words(self) -> str:
+        """How things stand, in a few words."""
+        return f"{self._total.rows:,} rows read, {self._total.missing:,} missing"
+
+    def add(self, step: VerifyStep, found: VerifiedStep) -> None:
+        """Add what a step has found."""
+        window = RangeStatus(step.start, step.end)
+        if window != self._window:
+            # Answers reach a second into their neighbours, where only rows not known are looked at.
+            self._before = frozenset(mark for mark, verdict in self._seen.items() if verdict in _LOOKED_AT_TWICE)
+            self._seen, self._window = {}, window
+        search = self._searches[step.search]
+        for verdict, joined in found.marks.items():
+            for at in range(0, len(joined), MARK_BYTES):
+                self._add(search, joined[at : at + MARK_BYTES], verdict)
+        self._total.repaired += found.repaired
+        search.counts.repaired += found.repaired
+        self._reidentified += found.reidentified
+        search.unverifiable += windows_of_ranges(found.unverifiable)
+        for row in found.missing:
+            if len(self._missing) < MOST_MISSING:
+                self._missing.setdefault(row.event_id, msgspec.structs.replace(row, search=search.plan.label))
+
+    def _add(self, search: _SearchTally, mark: bytes, verdict: Verdict) -> None:
+        if mark in self._before:
+            return
+        search.counts.count(verdict)
+        known = self._seen.get(mark)
+        firm = firmer(known, verdict)
+        if firm is not known:
+            if known is not None:
+                self._total.count(known, -1)
+            self._total.count(firm)
+            self._seen[mark] = firm
+
+    def _doubts(self) -> list[str]:
+        if not self._reidentified:
+            return []
+        note = (
+            f"{self._reidentified:,} times a row looked like a recorded one under another id: if this tenant's ids "
+            f"do not last, it is not missing; {UNSTABLE_REMEDY}"
+        )
+        return [note]
+
+    def report(self) -> VerifyReport:
+        """Return the report of what has been added."""
+        plan = self._plan
+        searches = [
+            SearchReport(
+                search=one.plan.label,
+                counts=one.counts,
+                not_yet_read=one.plan.not_yet_read,
+                unverifiable=ranges_of(within(merged(one.unverifiable), plan.start, plan.end)),
+            )
+            for one in self._searches.values()
+        ]
+        complete = not self._total.not_yet_read and not any(one.not_yet_read or one.unverifiable for one in searches)
+        return VerifyReport(
+            verdict=verdict_in_words(self._total, complete=complete, repair=self._repair),
+            account=plan.account,
+            start=plan.start,
+            end=plan.end,
+            began_at=plan.began_at,
+            version=plan.version,
+            repair=self._repair,
+            total=self._total,
+            searches=searches,
+            missing=sorted(self._missing.values(), key=_by_time),
+            notes=[*plan.notes, *self._doubts()],
+            complete=complete,
+        )
+
+
+def verdict_in_words(total: RowCounts, *, complete: bool, repair: bool) -> str:
+    """Return the answer as one sentence that can be quoted."""
+    judged = total.known + total.changed + total.missing
+    rest = "" if complete else "; a part of the range could not be judged"
+    if not judged and not complete:
+        return "nothing could be judged: the range had not been read, or the API does not show it completely"
+    if not total.missing:
+        states = "all known" if not total.changed else f"{total.known:,} known, {total.changed:,} changed since"
+        return f"nothing is missing: {_counted(judged, 'row')} read, {states}{rest}"
+    if repair:
+        subject = "1 message was" if total.missing == 1 else f"{total.missing:,} messages were"
+        return f"{subject} missing, {total.repaired:,} recorded now, of {_counted(judged, 'row')} read{rest}"
+    subject = "1 message is" if total.missing == 1 else f"{total.missing:,} messages are"
+    return f"{subject} missing, of {_counted(judged, 'row')} read{rest}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _by_time(row: MissingRow) -> tuple[bool, str, str]:
+    return row.received_at is None, "" if row.received_at is None else utc_text(row.received_at), row.event_id
