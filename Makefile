@@ -10,10 +10,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/pytest
 QUICK_TESTS := $(wildcard tests/unit tests/contract tests/architecture)
 SLOW_TESTS := $(wildcard tests/integration tests/acceptance)
+VIRTUAL_TESTS := $(wildcard tests/property tests/virtual tests/long)
 
 export PYTHON
 
-.PHONY: help setup run demo test test-fast coverage lint format bench docs lock clean
+.PHONY: help setup run demo test test-long test-fast coverage lint format bench docs lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -40,7 +41,11 @@ test: setup ## Run all tests, with the Debian packages they use where those may 
 	@scripts/install-packages $$(sed 's/#.*//' tests/system-packages.txt) \
 		|| echo "Tests that need these packages are skipped; each skip below names what it lacks." >&2
 	$(PYTEST) -n 2 $(QUICK_TESTS)
+	$(PYTEST) -n 2 -raP $(VIRTUAL_TESTS)
 	$(PYTEST) $(SLOW_TESTS)
+
+test-long: setup ## Run a week of 200,000 messages, over several seeds; MCWATCH_LONG_SEED=N takes one
+	$(PYTEST) -n 2 -m long -raP tests/long
 
 test-fast: setup ## Run unit, contract and architecture tests, in less than a minute
 	$(PYTEST) -n 2 -q $(QUICK_TESTS)

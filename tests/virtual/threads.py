@@ -1,0 +1,51 @@
+"""What ties the daemon's threads and sockets to virtual time."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+import mcwatch.store.sqlite.store
+from mcwatch.httpclient.client import HttpClient, Response
+from mcwatch.store.sqlite.writer import After, Work, Writer
+from tests.virtual.loop import VirtualLoop, virtual_loop
+
+
+class HeldWriter(Writer):
+    """The store's writer, waited for after each piece of work."""
+
+    def submit(self, work: Work, loop: asyncio.AbstractEventLoop, after: After | None = None) -> "asyncio.Future[Any]":
+        """Queue work and wait until the thread is through with it."""
+        assert isinstance(loop, VirtualLoop)
+        hand_over = super().submit
+        return loop.held(lambda: hand_over(work, loop, after))
+
+    def call(self, call: Callable[[], None], loop: asyncio.AbstractEventLoop) -> "asyncio.Future[Any]":
+        """Queue a call and wait until the thread is through with it."""
+        assert isinstance(loop, VirtualLoop)
+        hand_over = super().call
+        return loop.held(lambda: hand_over(call, loop))
+
+
+@contextmanager
+def tied_to_virtual_time() -> Iterator[None]:
+    """Make stores and HTTP clients built meanwhile hold virtual time still while they work."""
+    request = HttpClient.request
+
+    async def watched(
+        self: HttpClient,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Response:
+        with virtual_loop().request():
+            return await request(self, method, url, headers=headers, body=body)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mcwatch.store.sqlite.store, "Writer", HeldWriter)
+        patch.setattr(HttpClient, "request", watched)
+        yield
