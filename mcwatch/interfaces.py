@@ -10,7 +10,7 @@ from typing import Protocol, Self, TypeVar
 
 from mcwatch.domain.delivery import Batch, Verdicts
 from mcwatch.domain.outbox import DeadLetter, OutboxRow, Settlement, StoreSnapshot
-from mcwatch.domain.page import Feed, Page, PageTransaction
+from mcwatch.domain.page import Feed, FeedProgress, Page, PageTransaction
 from mcwatch.domain.status import SourceReading
 
 T = TypeVar("T")
@@ -35,11 +35,16 @@ class Source(Protocol):
     name: str
     interval_secs: float
 
-    def poll(self, cursors: Mapping[str, bytes]) -> AsyncIterator[Page]:
+    @property
+    def requests_per_minute(self) -> float:
+        """How many requests it needs while mail is quiet."""
+
+    def poll(self, progress: FeedProgress) -> AsyncIterator[Page]:
         """Read the feed once, page by page.
 
-        ``cursors`` holds what the store kept of earlier polls, by name; a page brings the cursors that are to move with
-        it. Raises TransientError, AuthError or PermanentError; the pages yielded before stay good.
+        ``progress`` is what the store kept of earlier polls; a page brings what is to move with it, and is committed
+        when the next one is asked for. Raises TransientError, AuthError or PermanentError; the pages yielded before
+        stay good.
         """
 
     def reading(self) -> SourceReading:
@@ -82,8 +87,8 @@ class Store(Protocol):
     async def feed(self, account: str, source: str) -> Feed:
         """Register a feed, or find it again."""
 
-    async def cursors(self, feed: Feed) -> Mapping[str, bytes]:
-        """Return the cursors committed so far, by name."""
+    async def progress(self, feed: Feed) -> FeedProgress:
+        """Return how far a feed has been read, as committed."""
 
     async def commit_page(self, feed: Feed, work: Callable[[PageTransaction], T]) -> T:
         """Run ``work`` on the store's thread inside one transaction and commit it with full durability.

@@ -5,9 +5,10 @@ from typing import Annotated
 from pydantic import Field
 
 from mcwatch.sources.base import SourceContext
-from mcwatch.sources.message_finder import MessageFinderConfig
+from mcwatch.sources.message_finder import MessageFinderConfig, MessageFinderSource
+from mcwatch.sources.message_finder.searches import Search
 from mcwatch.sources.processing_queue import ProcessingQueueConfig
 
 SourceConfig = Annotated[ProcessingQueueConfig | MessageFinderConfig, Field(discriminator="type")]
 
-__all__ = ["SourceConfig", "SourceContext"]
+__all__ = ["MessageFinderConfig", "MessageFinderSource", "Search", "SourceConfig", "SourceContext"]

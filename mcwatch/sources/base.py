@@ -10,13 +10,16 @@ import msgspec
 from pydantic import Field
 
 from mcwatch.domain.errors import AuthError, FailureReason, McwatchError, StoreUnavailable, TransientError
+from mcwatch.domain.page import FeedProgress
 from mcwatch.domain.record import AwareTime, Record, Unreadable, Whole, WireAddress
-from mcwatch.domain.window import looks_cut
+from mcwatch.domain.status import CheckResult, SourceReading
+from mcwatch.domain.window.truncation import looks_cut
 from mcwatch.interfaces import Clock
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.mimecast.envelope import Answer, AnswerDecoder
 from mcwatch.mimecast.errors import PageTokenInvalid
+from mcwatch.mimecast.quota import Priority
 from mcwatch.option_types import Config, Duration
 from mcwatch.sources.lenient import read_row
 from mcwatch.telemetry.metrics import Metrics
@@ -45,6 +48,8 @@ class WireRow(Record, forbid_unknown_fields=True, kw_only=True, gc=False):
     locked_until: AwareTime | None = msgspec.field(default=None, name="lockedUntil")
     extra: dict[str, Any] | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="(extra)")
 
+
+_MINUTE_SECS = 60.0
 
 MOST_PAGES = 1_000
 """A server that goes on naming next pages for longer than this is not telling the truth."""
@@ -79,23 +84,34 @@ class SourceConfigBase(Config):
 
     interval: Duration = Field(60.0, gt=0, description="Time from one poll to the next.")
 
-    @property
-    def requests_per_poll(self) -> int:
-        """How many requests a poll makes while mail is quiet."""
-        return 1
+    def requests_per_minute(self) -> float:
+        """Return how many requests it makes while mail is quiet."""
+        return _MINUTE_SECS / self.interval
 
     @property
-    def searches_per_poll(self) -> int:
-        """How many rows a poll writes to the tenant's search log."""
-        return 0
+    def searches_per_minute(self) -> float:
+        """How many rows it writes to the tenant's search log."""
+        return 0.0
+
+    @property
+    def domain_per_minute(self) -> float:
+        """How many requests more each discovered domain takes; 0 where none are discovered."""
+        return 0.0
 
     @abstractmethod
     def probe(self, client: MimecastClient) -> tuple[Endpoint, Mapping[str, object]]:
         """Return a small request that shows whether the source can work."""
 
-    def covered_until(self, cursors: Mapping[str, bytes]) -> datetime | None:
-        """Return up to when everything was read, as stored cursors tell; None where that has no meaning."""
+    async def examine(self, client: MimecastClient) -> CheckResult | None:
+        """Look, for ``mcwatch check``, at what only answers can tell; None where there is nothing to look at.
+
+        Raises as :meth:`MimecastClient.call` does.
+        """
         return None
+
+    def reading(self, progress: FeedProgress, now: datetime) -> SourceReading:
+        """Return what has been read, as the store alone can tell."""
+        return SourceReading()
 
 
 class RowReader(Generic[I, R]):
@@ -148,7 +164,11 @@ class RowReader(Generic[I, R]):
 
 @dataclass(frozen=True, slots=True)
 class Sheet(Generic[K]):
-    """One page of a list: ``first`` of its pass, ``last``, and ``complete`` when last of a pass that showed all."""
+    """One page of a list: ``first`` of its pass, ``last``, and ``complete`` when last of a pass that showed all.
+
+    ``total`` is how many rows the API says the list has, None where it does not say; ``lacks_total`` when only that
+    says that the pass did not show all.
+    """
 
     rows: list[Record]
     keys: list[K]
@@ -156,15 +176,27 @@ class Sheet(Generic[K]):
     first: bool
     last: bool
     complete: bool
+    total: int | None = None
+    lacks_total: bool = False
+
+
+class _ListMoved(Exception):  # noqa: N818 - no error of ours: the pass is begun again
+    """The list changed its length while it was paged: rows may have slipped between the pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[I, R]):
-    """A list that the API shows in pages of up to ``page_size`` rows."""
+    """A list that the API shows in pages of up to ``page_size`` rows.
+
+    Paging a living list repeats rows and skips some (reference notes E). With ``must_stand_still`` a pass during which
+    the list changed its length is not complete.
+    """
 
     endpoint: Endpoint
     reader: RowReader[I, R]
     page_size: int
+    priority: Priority = Priority.FRESH
+    must_stand_still: bool = False
 
     async def pages(
         self,
@@ -177,15 +209,15 @@ class Listing(Generic[I, R]):
 
         ``doubts`` is asked about the length of an answer that ended, where earlier ones can tell of a hidden cap.
 
-        A page token that the server knows no more starts one more pass from the beginning. Raises TransientError
-        (BAD_RESPONSE) when that happens again, or when the pages never end.
+        A page token that the server knows no more, or a list that changes its length, starts one more pass from the
+        beginning. Raises TransientError (BAD_RESPONSE) when a token is not known again, or when the pages never end.
         """
         try:
             async for sheet in self._pass(client, item, keys_of, doubts):
                 yield sheet
-        except PageTokenInvalid:
+        except (PageTokenInvalid, _ListMoved):
             try:
-                async for sheet in self._pass(client, item, keys_of, doubts):
+                async for sheet in self._pass(client, item, keys_of, doubts, again=True):
                     yield sheet
             except PageTokenInvalid as error:
                 raise self._broken("the API forgets its page tokens while they are in use") from error
@@ -196,17 +228,28 @@ class Listing(Generic[I, R]):
         item: Mapping[str, object],
         keys_of: Callable[[Sequence[Record]], list[K]],
         doubts: Callable[[int], bool] | None,
+        *,
+        again: bool = False,
     ) -> AsyncIterator[Sheet[K]]:
         unique: set[K] = set()
         unreadable_total = 0
         token: str | None = None
         tokens: set[str | None] = {None}
         idle = 0
+        totals: set[int] = set()
         for number in range(MOST_PAGES):
             answer = await client.call(
-                self.endpoint, item, self.reader.decoder, page_size=self.page_size, page_token=token
+                self.endpoint,
+                item,
+                self.reader.decoder,
+                page_size=self.page_size,
+                page_token=token,
+                priority=self.priority,
             )
             rows, unreadable = self.reader.rows(answer)
+            totals.update(_length_told(answer, len(rows) + len(unreadable)))
+            if len(totals) > 1 and not again:
+                raise _ListMoved
             keys = keys_of(rows)
             known = len(unique)
             unique.update(keys)
@@ -217,10 +260,12 @@ class Listing(Generic[I, R]):
             last = token is None or (token in tokens and idle > 0)
             tokens.add(token)
             shown = len(unique) + unreadable_total
-            complete = last and self._shows_all(answer, len(rows) + len(unreadable), shown)
+            believed = last and not (self.must_stand_still and len(totals) > 1)
             if last and doubts is not None and doubts(shown):
-                complete = False
-            yield Sheet(rows, keys, unreadable, number == 0, last, complete)
+                believed = False
+            complete = believed and self._shows_all(answer, len(rows) + len(unreadable), shown)
+            lacks_total = believed and not complete and not self._looks_full(answer, len(rows) + len(unreadable), shown)
+            yield Sheet(rows, keys, unreadable, number == 0, last, complete, answer.total_count, lacks_total)
             if last:
                 return
             if idle >= MOST_IDLE_PAGES:
@@ -228,7 +273,12 @@ class Listing(Generic[I, R]):
         raise self._broken(f"more than {MOST_PAGES} pages for one answer")
 
     def _shows_all(self, answer: Answer[I], on_page: int, shown: int) -> bool:
-        """Tell whether an answer without a next page showed everything; servers cut silently.
+        """Tell whether an answer without a next page showed everything; servers cut silently."""
+        total = answer.total_count
+        return not self._looks_full(answer, on_page, shown) and (total is None or shown >= total)
+
+    def _looks_full(self, answer: Answer[I], on_page: int, shown: int) -> bool:
+        """Tell whether the last page is one that servers stop at.
 
         A page as long as the size that the answer names is full, unless the answer also says that this was all: some
         servers name the number of rows there.
@@ -236,7 +286,7 @@ class Listing(Generic[I, R]):
         total, size = answer.total_count, self.page_size
         if answer.page_size and (total is None or shown < total):
             size = min(size, answer.page_size)
-        return not looks_cut(on_page, shown, page_size=size, total=total)
+        return looks_cut(on_page, page_size=size)
 
     def _broken(self, problem: str) -> TransientError:
         return TransientError(
@@ -246,11 +296,23 @@ class Listing(Generic[I, R]):
         )
 
 
+def _length_told(answer: Answer[I], on_page: int) -> list[int]:
+    """Return the list's length if the answer tells it; some servers tell that of the page, though more follows."""
+    total = answer.total_count
+    return [] if total is None or (answer.next_token and total <= on_page) else [total]
+
+
 class Rounds(Generic[T]):
     """The parts of a feed (searches, queues), read one after the other, poll by poll."""
 
     def __init__(self, parts: Iterable[T]) -> None:
         self._parts = list(parts)
+
+    def replace(self, parts: Iterable[T]) -> None:
+        """Read these parts from now on; those there already keep their turn."""
+        given = list(parts)
+        kept = [part for part in self._parts if part in given]
+        self._parts = kept + [part for part in given if part not in kept]
 
     async def read(self, pages_of: Callable[[T], AsyncIterator[P]]) -> AsyncIterator[P]:
         """Yield the pages of each part. A part that fails does not keep the others from being read.

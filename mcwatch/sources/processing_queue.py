@@ -11,11 +11,12 @@ from pydantic import Field
 
 from mcwatch.domain.event import QUEUE, prefix
 from mcwatch.domain.lifecycle.queue import entry_key
-from mcwatch.domain.page import QueuePage
+from mcwatch.domain.page import FeedProgress, QueuePage
 from mcwatch.domain.record import Record, WireAddress
 from mcwatch.domain.status import QueueReading, SourceReading
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
+from mcwatch.mimecast.quota import Priority
 from mcwatch.option_types import Duration
 from mcwatch.sources.base import Listing, Rounds, RowReader, SourceConfigBase, SourceContext, WireRow
 
@@ -62,10 +63,9 @@ class ProcessingQueueConfig(SourceConfigBase):
         2, ge=1, description="Complete polls without an entry before it counts as left; paging a live list skips rows."
     )
 
-    @property
-    def requests_per_poll(self) -> int:
-        """One for each queue."""
-        return len(self.queues)
+    def requests_per_minute(self) -> float:
+        """Return how many requests it makes while mail is quiet: one for each queue per poll."""
+        return super().requests_per_minute() * len(self.queues)
 
     def probe(self, client: MimecastClient) -> tuple[Endpoint, Mapping[str, object]]:
         """Ask for the first queue."""
@@ -87,14 +87,21 @@ class ProcessingQueueSource:
         self._context = context
         self._feed = prefix(context.account, QUEUE)
         self._rounds = Rounds[str](config.queues)
-        self._listing = Listing(Endpoint.PROCESSING_QUEUE, RowReader(QueueItem, QueueRow, "messages"), _PAGE_SIZE)
+        self._listing = Listing(
+            Endpoint.PROCESSING_QUEUE, RowReader(QueueItem, QueueRow, "messages"), _PAGE_SIZE, Priority.QUEUE
+        )
         self._readings: dict[str, QueueReading] = {}
+
+    @property
+    def requests_per_minute(self) -> float:
+        """One for each queue per poll."""
+        return self._config.requests_per_minute()
 
     def reading(self) -> SourceReading:
         """Return each queue at its last complete snapshot."""
         return SourceReading(queues=self._readings)
 
-    async def poll(self, cursors: Mapping[str, bytes]) -> AsyncIterator[QueuePage]:
+    async def poll(self, progress: FeedProgress) -> AsyncIterator[QueuePage]:
         """Read every queue once. The last page of a complete snapshot says which entries are there.
 
         A queue that fails does not keep the next one from being read, unless the next one would fail for it too.

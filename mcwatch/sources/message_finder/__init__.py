@@ -2,7 +2,6 @@
 
 from mcwatch.sources.message_finder.config import MessageFinderConfig
 from mcwatch.sources.message_finder.rows import FinderItem, FinderRow
-from mcwatch.sources.message_finder.searches import Cursor, read_cursor
 from mcwatch.sources.message_finder.source import MessageFinderSource
 
-__all__ = ["Cursor", "FinderItem", "FinderRow", "MessageFinderConfig", "MessageFinderSource", "read_cursor"]
+__all__ = ["FinderItem", "FinderRow", "MessageFinderConfig", "MessageFinderSource"]

@@ -2,23 +2,56 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-from mcwatch.domain.window import Reach, Window
+from mcwatch.domain.identity import Identity
+from mcwatch.domain.page import FeedProgress
+from mcwatch.domain.status import CheckResult, SourceReading
+from mcwatch.domain.window.plan import Reach
+from mcwatch.domain.window.ranges import Window, whole_second
+from mcwatch.domain.window.rescan import Rounds, Tier
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.option_types import Config, Duration
 from mcwatch.sources.base import SourceConfigBase, SourceContext
-from mcwatch.sources.message_finder.searches import Search, read_cursor, request_of, searches_for
-from mcwatch.sources.message_finder.source import Manner, MessageFinderSource
+from mcwatch.sources.message_finder.discovery import CURSOR, DISCOVER, DomainsOption, read_domains
+from mcwatch.sources.message_finder.ledger import Ledger
+from mcwatch.sources.message_finder.reader import Manner
+from mcwatch.sources.message_finder.readings import reading_of
+from mcwatch.sources.message_finder.searches import Search, request_of, searches_for, searches_of_domains
+from mcwatch.sources.message_finder.source import MessageFinderSource, Schedule
+from mcwatch.sources.message_finder.stability import compare_ids
 
 HISTORY = timedelta(days=28) - timedelta(minutes=5)
 """A start of 30 days back was refused, with HTTP 200 and no rows (reference notes, fact 3)."""
 
+_LATE_POLLS = 3
+"""So many intervals may pass between two polls before what lies between counts as missed and waits its turn."""
+
+_MINUTE_SECS = 60.0
+
 Route = Literal["inbound", "outbound", "internal", "external"]
 _ALL_ROUTES: list[Route] = ["inbound", "outbound", "internal", "external"]
+
+
+class RescanConfig(Config):
+    """One of the slower, deeper looks."""
+
+    every: Duration = Field(gt=0, description="Within this time all of look_back is read again once.")
+    look_back: Duration = Field(gt=0, description="How far back it reads.")
+
+    def tier(self) -> Tier:
+        """Return it as the rules take it."""
+        return Tier(timedelta(seconds=self.every), timedelta(seconds=self.look_back))
+
+
+_RESCANS: list[JsonValue] = [
+    {"every": "10m", "look_back": "1h"},
+    {"every": "2h", "look_back": "24h"},
+    {"every": "1d", "look_back": "16d"},
+]
 
 
 class SearchConfig(Config):
@@ -45,9 +78,10 @@ class MessageFinderConfig(SourceConfigBase):
     """Reads what happened to mail."""
 
     type: Literal["message_finder"]
-    domains: list[Annotated[str, Field(min_length=1)]] = Field(
+    domains: DomainsOption = Field(
         [],
-        description="Own domains, each searched as sender and as recipient; the API matches them without subdomains.",
+        description="Own domains, each searched as sender and as recipient; the API matches them without subdomains. "
+        "Or discover: the account's internal domains, asked of the API once a day.",
     )
     searches: list[SearchConfig] = Field([], description="Raw searches beside those for the domains.")
     routes: list[Route] = Field(
@@ -55,7 +89,18 @@ class MessageFinderConfig(SourceConfigBase):
         min_length=1,
         description="Only rows of these routes are kept; a row that names no route always is.",
     )
+    identity: Identity = Field(
+        Identity.ID,
+        description="What names a row: its Mimecast id, or content (message key and state), for tenants whose ids "
+        "change from poll to poll.",
+    )
     overlap: Duration = Field(300.0, ge=0, description="How far every poll looks back again for rows that appear late.")
+    rescans: list[RescanConfig] = Field(
+        [RescanConfig.model_validate(rescan) for rescan in _RESCANS],
+        json_schema_extra={"default": _RESCANS},
+        description="Slower, deeper looks for rows that appear late and for changes of status, spread over their "
+        "period; held mail lives 14 days.",
+    )
     initial_look_back: Duration = Field(86400.0, gt=0, description="How far the very first poll looks back.")
     max_window: Duration = Field(21600.0, ge=1, description="The widest time range one request asks for.")
     page_size: int = Field(500, ge=1, le=1000, description="Rows asked for per page.")
@@ -64,45 +109,86 @@ class MessageFinderConfig(SourceConfigBase):
     )
 
     def all_searches(self) -> list[Search]:
-        """Return the searches asked for, those of the domains first."""
-        asked: list[dict[str, str]] = [{way: domain} for domain in self.domains for way in ("to", "from")]
-        return searches_for(asked + [search.options() for search in self.searches])
+        """Return the searches asked for, those of the domains first; without those that are yet to be discovered."""
+        return [] if self._filters() == [] and self.discovers else searches_for(self._filters())
 
     @property
-    def requests_per_poll(self) -> int:
-        """One for each search."""
-        return len(self.all_searches())
+    def discovers(self) -> bool:
+        """Whether the domains are asked of the API."""
+        return self.domains == DISCOVER
+
+    def _filters(self) -> list[dict[str, str]]:
+        listed = [] if isinstance(self.domains, str) else self.domains
+        return searches_of_domains(listed) + [search.options() for search in self.searches]
+
+    def _rescans(self) -> list[Rounds]:
+        interval, step = timedelta(seconds=self.interval), timedelta(seconds=self.max_window)
+        return [Rounds(rescan.tier(), interval, step) for rescan in self.rescans]
+
+    def requests_per_minute(self, searches: int | None = None) -> float:
+        """Return the requests needed while mail is quiet; of each search, or of so many where they are discovered."""
+        count = len(self.all_searches()) if searches is None else searches
+        rescans = sum((rounds.cells + 1) / rounds.period.total_seconds() for rounds in self._rescans())
+        return count * (1 / self.interval + rescans) * _MINUTE_SECS
 
     @property
-    def searches_per_poll(self) -> int:
+    def searches_per_minute(self) -> float:
         """Every request is a search."""
-        return self.requests_per_poll
+        return self.requests_per_minute()
+
+    @property
+    def domain_per_minute(self) -> float:
+        """Two searches for each."""
+        return self.requests_per_minute(2) if self.discovers else 0.0
 
     def probe(self, client: MimecastClient) -> tuple[Endpoint, Mapping[str, object]]:
-        """Run the first search over the last minute."""
+        """Run the first search over the last minute; where domains are discovered, list them."""
+        searches = self.all_searches()
+        if not searches:
+            return Endpoint.INTERNAL_DOMAINS, {}
         end = client.server_now()
-        window = Window(end - timedelta(minutes=1), end)
-        return Endpoint.MESSAGE_FINDER, request_of(self.all_searches()[0], window, self.search_reason)
+        return Endpoint.MESSAGE_FINDER, request_of(
+            searches[0], Window(end - timedelta(minutes=1), end), self.search_reason
+        )
 
-    def covered_until(self, cursors: Mapping[str, bytes]) -> datetime | None:
-        """Return the end of what every search has read; None when one was never read."""
-        ends = [read_cursor(cursors.get(search.name)) for search in self.all_searches()]
-        known = [end for end in ends if end is not None]
-        return min(known) if len(known) == len(ends) else None
+    async def examine(self, client: MimecastClient) -> CheckResult | None:
+        """Read some rows twice: are ids the same at both times? None without a search to make, or with no need to."""
+        searches = self.all_searches()
+        if not searches or self.identity is Identity.CONTENT:
+            return None
+        return await compare_ids(client, searches[0], self.search_reason)
+
+    def reading(self, progress: FeedProgress, now: datetime) -> SourceReading:
+        """Return what every search has read, as the store tells."""
+        known = read_domains(progress.cursors.get(CURSOR))
+        listed = sorted(known.listed_at) if known and self.discovers else []
+        filters = searches_of_domains(listed) + self._filters()
+        searches = searches_for(filters) if filters or not self.discovers else []
+        read = [search for search in searches if search.name in progress.cursors]
+        return reading_of([Ledger(search, progress, now) for search in read], whole_second(now))
 
     def build(self, context: SourceContext) -> MessageFinderSource:
         """Make the source."""
-        manner = Manner(
+        step = timedelta(seconds=self.max_window)
+        schedule = Schedule(
             interval_secs=self.interval,
-            searches=self.all_searches(),
+            search_per_minute=self.requests_per_minute(1),
+            filters=self._filters(),
+            discovers=self.discovers,
+            reach=Reach(
+                overlap=timedelta(seconds=self.overlap),
+                fresh=timedelta(seconds=_LATE_POLLS * self.interval),
+                first=timedelta(seconds=self.initial_look_back),
+                step=step,
+                history=HISTORY,
+            ),
+            rescans=self._rescans(),
+        )
+        manner = Manner(
             routes=frozenset(self.routes) if set(self.routes) != set(_ALL_ROUTES) else None,
             page_size=self.page_size,
             search_reason=self.search_reason,
-            reach=Reach(
-                overlap=timedelta(seconds=self.overlap),
-                first=timedelta(seconds=self.initial_look_back),
-                step=timedelta(seconds=self.max_window),
-                history=HISTORY,
-            ),
+            widest=step,
+            identity=self.identity,
         )
-        return MessageFinderSource(manner, context)
+        return MessageFinderSource(schedule, manner, context)

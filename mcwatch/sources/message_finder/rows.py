@@ -3,7 +3,7 @@
 import msgspec
 
 from mcwatch.domain.record import WireAddress
-from mcwatch.sources.base import WireRow
+from mcwatch.sources.base import RowReader, WireRow
 
 
 class FinderRow(WireRow, forbid_unknown_fields=True, kw_only=True, gc=False):
@@ -17,3 +17,6 @@ class FinderItem(msgspec.Struct, gc=False):
     """The one object in ``data``."""
 
     tracked_emails: list[FinderRow] | None = msgspec.field(default=None, name="trackedEmails")
+
+
+ROWS = RowReader(FinderItem, FinderRow, "trackedEmails")

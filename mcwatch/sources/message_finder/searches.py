@@ -1,38 +1,57 @@
-"""The searches of the message finder: their names, their requests, and how far each has been read."""
+"""The searches of the message finder: their names and their requests."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from types import MappingProxyType
 from urllib.parse import urlencode
 
-import msgspec
-
-from mcwatch.domain.window import ONE_SECOND, Window
+from mcwatch.domain.window.ranges import ONE_SECOND, Window
 from mcwatch.mimecast.endpoints import api_time
+
+ROUTES = ("inbound", "outbound", "internal", "external")
+STATUSES = (
+    "accepted", "processing", "bulk_processing", "delivery", "bulk_delivery", "held", "bounced", "deferred", "rejected",
+    "archived", "system",
+)  # fmt: skip
+"""What a search can be narrowed to (reference notes G, 2.0 schema)."""
+
+Narrowing = Mapping[str, list[str]]
+EVERYTHING: Narrowing = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """One search: the cursor's name and the filter as the API spells it."""
+    """One search: its name in the store and the filter as the API spells it."""
 
     name: str
     options: Mapping[str, str]
 
+    @property
+    def label(self) -> str:
+        """What people are shown: no address, no subject."""
+        return " ".join(f"{name} {_shown(name, value)}" for name, value in sorted(self.options.items())) or "all"
 
-class Cursor(msgspec.Struct, frozen=True):
-    """How far a search has been read completely."""
 
-    read_until: datetime
+def _shown(name: str, value: str) -> str:
+    if name in {"from", "to"}:
+        mailbox, at, domain = value.rpartition("@")
+        return f"***@{domain}" if at and mailbox else value
+    return "***"
 
 
 def searches_for(filters: Iterable[Mapping[str, str]]) -> list[Search]:
     """Return the searches with these filters, each once; without any the plain window."""
-    # Quoted, for two searches with one name would share a cursor.
+    # Quoted, for two searches with one name would share their coverage.
     named = {urlencode(sorted(options.items()), safe="@") or "all": options for options in list(filters) or [{}]}
     return [Search(name, options) for name, options in named.items()]
 
 
-def request_of(search: Search, window: Window, reason: str) -> dict[str, object]:
+def searches_of_domains(domains: Iterable[str]) -> list[dict[str, str]]:
+    """Return the filters that find all mail of the domains: each as recipient and as sender."""
+    return [{way: domain} for domain in domains for way in ("to", "from")]
+
+
+def request_of(search: Search, window: Window, reason: str, narrowing: Narrowing = EVERYTHING) -> dict[str, object]:
     """Return the one item of a request.
 
     It begins a second early: whether the bounds are part of the range is unknown (reference notes G), and with a start
@@ -42,9 +61,4 @@ def request_of(search: Search, window: Window, reason: str) -> dict[str, object]
     request: dict[str, object] = {"start": api_time(start), "end": api_time(window.end), "searchReason": reason}
     if search.options:
         request["advancedTrackAndTraceOptions"] = dict(search.options)
-    return request
-
-
-def read_cursor(stored: bytes | None) -> datetime | None:
-    """Return the end of what was read."""
-    return msgspec.json.decode(stored, type=Cursor).read_until if stored else None
+    return {**request, **narrowing}

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from mcwatch.domain.errors import FailureReason, TransientError
-from mcwatch.domain.page import FinderPage, QueuePage
+from mcwatch.domain.page import FeedProgress, FinderPage, QueuePage
 from mcwatch.sources import SourceContext, base
 from mcwatch.sources.message_finder import MessageFinderConfig
 from mcwatch.sources.processing_queue import ProcessingQueueConfig
@@ -15,7 +15,11 @@ from tests.fakes.clock import START
 from tests.unit.mimecast.api import OAUTH2, Api, Reply, scripted
 from tests.unit.sources.world import api_moment
 
-FINDER = MessageFinderConfig.model_validate({"type": "message_finder", "initial_look_back": "1h"})
+HOURLY = {"interval": "19m", "overlap": "3m"}
+"""One fresh window of an hour, and nothing to catch up on."""
+FINDER = MessageFinderConfig.model_validate(
+    {"type": "message_finder", "initial_look_back": "1m", "rescans": [], **HOURLY}
+)
 QUEUE = ProcessingQueueConfig.model_validate({"type": "processing_queue", "queues": ["processing"]})
 FORGOTTEN = Reply(body={"meta": {"status": 200}, "data": [],
                         "fail": [{"errors": [{"code": "xdk_failure", "message": "0007 Invalid token"}]}]})  # fmt: skip
@@ -52,15 +56,15 @@ async def context(*replies: Reply) -> AsyncIterator[tuple[Api, SourceContext]]:
 async def finder_pages(*replies: Reply) -> list[FinderPage]:
     """Read the finder to the end of one window."""
     async with context(*replies) as (api, given):
-        pages = [page async for page in FINDER.build(given).poll({})]
+        pages = [page async for page in FINDER.build(given).poll(FeedProgress())]
         assert [] == api.replies
-    return pages
+    return [page for page in pages if not page.cursors]
 
 
 async def queue_pages(*replies: Reply) -> list[QueuePage]:
     """Read a queue once."""
     async with context(*replies) as (api, given):
-        pages = [page async for page in QUEUE.build(given).poll({})]
+        pages = [page async for page in QUEUE.build(given).poll(FeedProgress())]
         assert [] == api.replies
     return pages
 
@@ -72,7 +76,7 @@ async def test_a_repeated_token_ends_with_what_is_new(tokens: list[str]) -> None
     replies.append(reply(["0"], tokens[-1]))
     pages = await finder_pages(*replies)
     assert [[str(number)] for number in range(len(tokens) + 1)] + [["0"]] == names(pages)
-    assert [False] * (len(tokens) + 1) + [True] == [bool(page.cursors) for page in pages]
+    assert [False] * (len(tokens) + 1) + [True] == [bool(page.covered) for page in pages]
     assert len(tokens) + 2 == len(await queue_pages(*replies))
 
 
@@ -101,14 +105,14 @@ async def test_a_server_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(base, "MOST_PAGES", 3)
     replies = [reply([str(number)], f"token {number}") for number in range(3)]
     async with context(*replies, *replies) as (_, given):
-        finder, queue = FINDER.build(given).poll({}), QUEUE.build(given).poll({})
-        read = [await anext(finder) for _ in range(3)]
+        finder, queue = FINDER.build(given).poll(FeedProgress()), QUEUE.build(given).poll(FeedProgress())
+        read = [await anext(finder) for _ in range(4)]
         with pytest.raises(TransientError):
             await anext(finder)
         shown = [await anext(queue) for _ in range(3)]
         with pytest.raises(TransientError):
             await anext(queue)
-    assert [{}] * 3 == [page.cursors for page in read]
+    assert [{}] * 4 == [page.covered for page in read]
     assert [None] * 3 == [page.present for page in shown]
 
 
@@ -117,7 +121,7 @@ async def test_a_forgotten_page_token_starts_the_paging_again() -> None:
     replies = [reply(["gone"], "t"), FORGOTTEN, reply(["a"], "u", total=2), reply(["b"], total=2)]
     pages = await finder_pages(*replies)
     assert [["gone"], ["a"], ["b"]] == names(pages)
-    assert [False, False, True] == [bool(page.cursors) for page in pages]
+    assert [False, False, True] == [bool(page.covered) for page in pages]
     snapshot = await queue_pages(*replies)
     assert [None, None, 2] == [None if page.present is None else len(page.present) for page in snapshot]
 
@@ -128,7 +132,7 @@ async def test_a_page_token_forgotten_twice() -> None:
     for config in (FINDER, QUEUE):
         async with context(*replies) as (api, given):
             with pytest.raises(TransientError) as caught:
-                _ = [page async for page in config.build(given).poll({})]
+                _ = [page async for page in config.build(given).poll(FeedProgress())]
             assert (FailureReason.BAD_RESPONSE, []) == (caught.value.reason, api.replies)
 
 
@@ -136,7 +140,7 @@ async def test_a_server_that_pages_smaller_than_asked() -> None:
     """A last page that is full by the server's own page size counts as cut."""
     fits = [reply(["c"]), reply(["a", "b"])]
     pages = await finder_pages(reply(["a", "b"], size=2), *fits)
-    assert [False, True, True] == [bool(page.cursors) for page in pages]
+    assert [False, True, True] == [bool(page.covered) for page in pages]
 
 
 async def test_rows_repeated_across_pages_do_not_make_up_the_total() -> None:
@@ -144,13 +148,13 @@ async def test_rows_repeated_across_pages_do_not_make_up_the_total() -> None:
     pages = await finder_pages(
         reply(["a", "b"], "t", total=4), reply(["b", "c"], total=4), reply(["a", "b"], total=2), reply(["c"], total=1)
     )
-    assert [False, False, True, True] == [bool(page.cursors) for page in pages]
+    assert [False, False, True, True] == [bool(page.covered) for page in pages]
 
 
 async def test_the_older_half_is_read_first() -> None:
     """Halves are asked for oldest first, so that the cursor never passes what is not read."""
     async with context(reply(["a"], total=2), reply(["b"], total=9), reply([]), reply([]), reply([])) as (api, given):
-        _ = [page async for page in FINDER.build(given).poll({})]
+        _ = [page async for page in FINDER.build(given).poll(FeedProgress())]
         asked = [request.json for request in api.asked if request.path != "/oauth/token"]
     items = [body["data"][0] for body in asked if isinstance(body, dict)]
     expected = [(60, 0), (60, 30), (60, 45), (45, 30), (30, 0)]
@@ -187,7 +191,7 @@ async def test_rows_that_cannot_be_read_were_shown() -> None:
         b'{"meta":{"pagination":{"totalCount":2}},"data":[{"trackedEmails":[{"id":"a"},5],"messages":[{"id":"a"},5]}]}'
     )
     pages = await finder_pages(Reply(body=junk)), await queue_pages(Reply(body=junk))
-    assert (True, True) == (bool(pages[0][-1].cursors), pages[1][-1].present is not None)
+    assert (True, True) == (bool(pages[0][-1].covered), pages[1][-1].present is not None)
     rows = ",".join(['{"id":"%d"}' % number for number in range(99)] + ["5"])  # noqa: UP031 -- braces
     full = Reply(body=b'{"meta":{},"data":[{"trackedEmails":[],"messages":[' + rows.encode() + b"]}]}")
     assert [None] == [page.present for page in await queue_pages(full)]
@@ -198,7 +202,7 @@ async def test_a_row_without_a_route_is_kept() -> None:
     inbound = FINDER.model_copy(update={"routes": ["inbound"]})
     rows = [{"id": "a"}, {"id": "b", "route": "outbound"}, {"id": "c", "route": "Inbound"}]
     async with context(Reply(body={"meta": {"status": 200}, "data": [{"trackedEmails": rows}]})) as (_, given):
-        pages = [page async for page in inbound.build(given).poll({})]
+        pages = [page async for page in inbound.build(given).poll(FeedProgress()) if not page.cursors]
     assert [["a", "c"]] == names(pages)
 
 
@@ -206,6 +210,6 @@ async def test_data_that_is_no_list_of_rows() -> None:
     """An answer whose rows are no list fails as a broken answer and moves nothing."""
     body = {"meta": {"status": 200}, "data": [{"trackedEmails": "none", "messages": 7}]}
     async with context(Reply(body=body), Reply(body=body)) as (_, given):
-        for polling in (FINDER.build(given).poll({}), QUEUE.build(given).poll({})):
+        for polling in (FINDER.build(given).poll(FeedProgress()), QUEUE.build(given).poll(FeedProgress())):
             with pytest.raises(TransientError):
-                await anext(aiter(polling))
+                _ = [page async for page in polling]

@@ -10,7 +10,7 @@ import pytest
 from mcwatch.domain.errors import PermanentError, TransientError
 from mcwatch.domain.event import QUEUE, prefix
 from mcwatch.domain.lifecycle.queue import entry_key
-from mcwatch.domain.page import QueuePage
+from mcwatch.domain.page import FeedProgress, QueuePage
 from mcwatch.domain.status import QueueReading
 from mcwatch.simulator import Fault, Shape, SimulatorConfig
 from mcwatch.sources.processing_queue import ProcessingQueueConfig
@@ -120,18 +120,18 @@ async def test_a_cut_snapshot_is_not_complete(shape: Shape) -> None:
 
 
 async def test_a_list_that_grows_while_it_is_paged() -> None:
-    """An arrival between two pages repeats a row and is not shown itself: by the count, the snapshot lacks one."""
+    """An arrival between two pages changes the count: the list is read from its first page again, and is complete."""
     async with world(replace(QUIET, queue=Shape(page_cap=10))) as simulated:
         add(simulated, 15)
         source = simulated.queue()
-        polling = source.poll({})
+        polling = source.poll(FeedProgress())
         pages = [await anext(polling)]
         simulated.clock.advance(1.0)
         simulated.simulator.add_mail(subject="late", life=[[0, "processing"]])
         pages += [page async for page in polling]
-    assert [10, 6] == [len(page.rows) for page in pages]
-    assert 15 == len({row.id for page in pages for row in page.rows})
-    assert [None, None] == present(pages)
+    assert [10, 10, 6] == [len(page.rows) for page in pages]
+    assert 16 == len({row.id for page in pages for row in page.rows})
+    assert [None, None, 16] == present(pages)
 
 
 async def test_unreadable_entries_count_as_shown() -> None:
@@ -173,7 +173,7 @@ async def test_a_failure_is_raised() -> None:
     """A failure that lasts ends the poll; a snapshot cut off by it says nothing of what is there."""
     async with world(replace(QUIET, queue=Shape(page_cap=10))) as simulated:
         add(simulated, 15)
-        polling = simulated.queue().poll({})
+        polling = simulated.queue().poll(FeedProgress())
         pages = [await anext(polling)]
         simulated.simulator.script(Fault("error_html", times=4))
         with pytest.raises(TransientError):
@@ -194,7 +194,7 @@ async def test_a_failing_queue_does_not_stop_the_other() -> None:
     """A refusal of one queue leaves the other one read, and comes out at the end."""
     async with world() as simulated:
         simulated.simulator.script(Fault("fail_ok", code="err_odd"))
-        polling = simulated.queue(queues=BOTH).poll({})
+        polling = simulated.queue(queues=BOTH).poll(FeedProgress())
         assert "bulk_processing" == (await anext(polling)).queue
         with pytest.raises(PermanentError):
             await anext(polling)
@@ -205,5 +205,9 @@ async def test_the_probe_and_the_requests() -> None:
     config = ProcessingQueueConfig.model_validate({"type": "processing_queue", "queues": BOTH[::-1]})
     async with world() as simulated:
         _, item = config.probe(simulated.client)
-    assert ({"type": "bulk_processing"}, 2, 0) == (dict(item), config.requests_per_poll, config.searches_per_poll)
-    assert config.covered_until({}) is None
+    assert ({"type": "bulk_processing"}, 4.0, 0.0) == (
+        dict(item),
+        config.requests_per_minute(),
+        config.searches_per_minute,
+    )
+    assert config.reading(FeedProgress(), START).covered_until is None

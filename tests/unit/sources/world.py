@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
 
-from mcwatch.domain.page import FinderPage, QueuePage
+from mcwatch.domain.page import FeedProgress, FinderPage, QueuePage
+from mcwatch.domain.window.coverage import Span, lay
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.config import ApiConfig
 from mcwatch.mimecast.endpoints import Endpoint
@@ -66,17 +67,19 @@ class RecordingClient(MimecastClient):
 
 @dataclass
 class World:
-    """Everything a test of a source needs; ``cursors`` holds what a store would have committed."""
+    """Everything a test of a source needs; ``cursors`` and ``coverage`` hold what a store would have committed."""
 
     clock: FakeClock
     simulator: Simulator
     client: RecordingClient
     metrics: Metrics
     cursors: dict[str, bytes] = field(default_factory=dict)
+    coverage: dict[str, list[Span]] = field(default_factory=dict)
 
     def finder(self, **options: Any) -> MessageFinderSource:  # noqa: ANN401 -- configuration
         """Build a finder; one search for the domain that the simulator's mails are sent to."""
         given = {"type": "message_finder", "searches": [{"to": "corp.example"}], "initial_look_back": "1h"}
+        given |= {"rescans": []}
         return MessageFinderConfig.model_validate(given | options).build(self.context)
 
     def queue(self, **options: Any) -> ProcessingQueueSource:  # noqa: ANN401 -- configuration
@@ -89,7 +92,7 @@ class World:
         """Run a new process on the same machine: it has the cursors, and no idea of the API's time."""
         metrics = Metrics(CollectorRegistry())
         async with RecordingClient(self.client.given, self.clock, metrics) as client:
-            yield World(self.clock, self.simulator, client, metrics, self.cursors)
+            yield World(self.clock, self.simulator, client, metrics, self.cursors, self.coverage)
 
     @property
     def context(self) -> SourceContext:
@@ -99,14 +102,26 @@ class World:
     async def read(self, source: MessageFinderSource) -> list[FinderPage]:
         """Poll a finder to its end and keep the cursors page by page, as commits do."""
         pages: list[FinderPage] = []
-        async for page in source.poll(dict(self.cursors)):
+        async for page in source.poll(self.progress):
             pages.append(page)
-            self.cursors.update(page.cursors)
+            self.commit(page)
         return pages
+
+    @property
+    def progress(self) -> FeedProgress:
+        """What a store would tell."""
+        return FeedProgress(dict(self.cursors), dict(self.coverage))
+
+    def commit(self, page: FinderPage) -> None:
+        """Keep what a page brings, as a commit does."""
+        self.cursors.update(page.cursors)
+        for search, spans in page.covered.items():
+            for span in spans:
+                self.coverage[search] = lay(self.coverage.get(search, ()), span)
 
     async def snapshot(self, source: ProcessingQueueSource) -> list[QueuePage]:
         """Poll a queue to its end."""
-        return [page async for page in source.poll({})]
+        return [page async for page in source.poll(FeedProgress())]
 
     def windows(self) -> list[tuple[datetime, datetime]]:
         """Return the windows asked for so far, in order, and forget them; requests begin a second early."""
@@ -127,9 +142,13 @@ def api_moment(text: str) -> datetime:
 
 @asynccontextmanager
 async def world(
-    config: SimulatorConfig | None = None, *, auth: Mapping[str, str] = OAUTH2, clock_ahead_secs: float = 0.0
+    config: SimulatorConfig | None = None,
+    *,
+    auth: Mapping[str, str] = OAUTH2,
+    clock_ahead_secs: float = 0.0,
+    **api: object,
 ) -> AsyncIterator[World]:
-    """Start a simulator, without mail of its own unless told otherwise, and a client of it.
+    """Start a simulator, without mail of its own unless told otherwise, and a client of it with these options.
 
     The simulator's clock is right; this machine's may be ahead of it, and jumps of it move the simulator's not.
     """
@@ -138,6 +157,6 @@ async def world(
     metrics = Metrics(CollectorRegistry())
     true_time = START.timestamp()
     async with Simulator(config or SimulatorConfig.quiet(), lambda: true_time + clock.monotonic()) as simulator:
-        options = {"auth": auth, "base_url": simulator.url, "max_requests_per_minute": 1_000_000}
+        options = {"auth": auth, "base_url": simulator.url, "max_requests_per_minute": 1_000_000, **api}
         async with RecordingClient(ApiConfig.model_validate(options), clock, metrics) as client:
             yield World(clock, simulator, client, metrics)

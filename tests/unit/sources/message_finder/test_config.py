@@ -1,26 +1,22 @@
 """Which searches a configuration asks for."""
 
-from datetime import datetime, timedelta
-
 import msgspec
 import pytest
 from pydantic import ValidationError
 
-from mcwatch.sources.message_finder import Cursor, MessageFinderConfig
+from mcwatch.domain.page import FeedProgress
+from mcwatch.domain.window.coverage import Cover, Span
+from mcwatch.domain.window.ranges import Window
+from mcwatch.sources.message_finder import MessageFinderConfig
+from mcwatch.sources.message_finder.ledger import Cursor
 from tests.fakes.clock import START
+from tests.unit.sources.message_finder.finders import DAY, HOUR
 from tests.unit.sources.world import world
-
-HOUR = timedelta(hours=1)
 
 
 def config(**options: object) -> MessageFinderConfig:
     """Return a configuration."""
     return MessageFinderConfig.model_validate({"type": "message_finder", **options})
-
-
-def cursor(at: datetime) -> bytes:
-    """Return a cursor as it is stored."""
-    return msgspec.json.encode(Cursor(at))
 
 
 def test_searches() -> None:
@@ -34,7 +30,6 @@ def test_searches() -> None:
         {"to": "c", "senderIP": "::1"},
     ] == [dict(search.options) for search in found]  # fmt: skip
     assert ["to=a.example", "from=a.example"] == [search.name for search in found[:2]]
-    assert (5, 5) == (asked.requests_per_poll, asked.searches_per_poll)
 
 
 def test_the_plain_window_is_asked_without_domains_and_searches() -> None:
@@ -56,11 +51,46 @@ def test_a_search_says_something(search: dict[str, str]) -> None:
 
 
 def test_coverage_is_that_of_the_search_that_is_behind() -> None:
-    """Stored cursors tell coverage only when every search has one."""
+    """What the store keeps tells how far all searches were read, search by search; those never read are left out."""
     both = config(domains=["a.example"])
-    stored = {"to=a.example": cursor(START), "from=a.example": cursor(START - HOUR)}
-    assert START - HOUR == both.covered_until(stored)
-    assert both.covered_until({"to=a.example": cursor(START)}) is None
+    cursors = {name: msgspec.json.encode(Cursor(START - DAY)) for name in ("to=a.example", "from=a.example")}
+    coverage = {
+        "to=a.example": [Span(START - DAY, START, Cover.READ, START)],
+        "from=a.example": [
+            Span(START - DAY, START - 2 * HOUR, Cover.READ, START),
+            Span(START - HOUR, START, Cover.READ, START),
+        ],
+    }
+    found = both.reading(FeedProgress(cursors, coverage), START)
+    assert START - 2 * HOUR == found.covered_until
+    assert ["to a.example", "from a.example"] == [one.label for one in found.searches]
+    assert [[], [Window(START - 2 * HOUR, START - HOUR)]] == [one.missing for one in found.searches]
+    assert START == both.reading(FeedProgress({"to=a.example": cursors["to=a.example"]}, coverage), START).covered_until
+    assert both.reading(FeedProgress(), START).covered_until is None
+
+
+def test_labels_hide_what_searches_look_for() -> None:
+    """People see which search is meant, and no mailbox, subject or host."""
+    asked = config(
+        searches=[
+            {"from": "amy.adams@corp.example", "subject": "secret"},
+            {"to": "b.example"},
+            {"sender_ip": "192.0.2.1"},
+        ]
+    )
+    progress = FeedProgress({search.name: b"{}" for search in asked.all_searches()})
+    assert ["from ***@corp.example subject ***", "to b.example", "senderIP ***"] == [
+        one.label for one in asked.reading(progress, START).searches
+    ]
+    assert ["all"] == [one.label for one in config().reading(FeedProgress({"all": b"{}"}), START).searches]
+
+
+def test_requests_are_those_of_polls_and_rescans() -> None:
+    """Each search is asked once per interval, and for each cell of each tier once per period."""
+    quiet = config(domains=["a.example"], rescans=[], interval="30s")
+    assert pytest.approx(4.0) == quiet.requests_per_minute() == quiet.searches_per_minute
+    tier = config(rescans=[{"every": "1h", "look_back": "12h"}], interval="1m", max_window="1h")
+    assert pytest.approx(1 + 13 / 58) == tier.requests_per_minute()
 
 
 async def test_the_probe_is_a_search_that_the_source_makes() -> None:
