@@ -58,7 +58,7 @@ class _Page:
         for key, value in node.get("properties", {}).items():
             below = f"{path}.{key}" if path else key
             for name, several, tag in _models(value):
-                if name not in self._sections:
+                if name not in self._sections and "properties" in self._root["$defs"][name]:
                     where = below + ("[]" if several else "") + (f" with type {tag}" if tag else "")
                     model = self._root["$defs"][name]
                     self._sections[name] = _Section(where, model)

@@ -82,7 +82,8 @@ def _open(annotation: object) -> tuple[object, list[object]]:
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if get_origin(annotation) in {Union, UnionType}:
-        members = [member for member in get_args(annotation) if member is not type(None)]
+        # A word beside another type (discover, or a list) is told apart by its value, not by a tag.
+        members = [m for m in get_args(annotation) if m is not type(None) and get_origin(m) is not Literal]
         if len(members) == 1:
             return _open(members[0])
         return annotation, members

@@ -64,7 +64,10 @@ STORE = Component(ComponentKind.STORE)
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """The state of a component. ``up`` is None before the first attempt; the last error outlives the recovery."""
+    """The state of a component. ``up`` is None before the first attempt; the last error outlives the recovery.
+
+    A component that is up has a reason while it works, but not as well as it should.
+    """
 
     component: Component
     up: bool | None
@@ -124,6 +127,20 @@ class Health:
         if remedy != before.remedy and not quiet:
             _log.warning("component_still_down", **component.fields(), reason=reason, remedy=remedy)
 
+    def degraded(self, component: Component, reason: str, remedy: str) -> None:
+        """Say why a component that is up does not work well, or with an empty reason that it does again.
+
+        Logged when there is something else to do about it than before.
+        """
+        before = self._conditions.get(component)
+        if before is None or not before.up or (reason, remedy) == (before.reason, before.remedy):
+            return
+        self._conditions[component] = replace(before, reason=reason, remedy=remedy)
+        if remedy and remedy != before.remedy:
+            _log.warning("component_degraded", **component.fields(), reason=reason, remedy=remedy)
+        elif not remedy:
+            _log.info("component_well_again", **component.fields())
+
     def failed(self, component: Component, error: McwatchError) -> None:
         """Report a failure by its error."""
         self.down(component, str(error), error.remedy)
@@ -142,8 +159,8 @@ class Health:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is down."""
-        return all(condition.up is not False for condition in self._conditions.values())
+        """Whether nothing is down or degraded."""
+        return all(condition.up is not False and not condition.reason for condition in self._conditions.values())
 
     def _set_gauge(self, component: Component, value: int) -> None:
         match component.kind:

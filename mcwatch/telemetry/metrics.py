@@ -133,6 +133,14 @@ class Metrics:
         self.finder_gap_seconds_total = self._counter(
             "finder_gap_seconds_total", "Time that left the API's history before it could be read.", "account"
         )
+        self.finder_rejected_gap_seconds_total = self._counter(
+            "finder_rejected_gap_seconds_total",
+            "Time that was read so late that its rejected and deferred mail had left the API's history.",
+            "account",
+        )
+        self.finder_reidentified_rows_total = self._counter(
+            "finder_reidentified_rows_total", "Rows read again that came with another id than before.", "account"
+        )
         self._make_queues()
 
     def _make_queues(self) -> None:
@@ -201,6 +209,8 @@ class Metrics:
             self.finder_window_splits_total.labels(account)
             self.finder_incomplete_windows_total.labels(account)
             self.finder_gap_seconds_total.labels(account)
+            self.finder_rejected_gap_seconds_total.labels(account)
+            self.finder_reidentified_rows_total.labels(account)
         if source == QUEUE:
             self.queue_polls_skipped_total.labels(account)
 

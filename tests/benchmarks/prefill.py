@@ -40,7 +40,7 @@ def reset(path: Path, since: datetime) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     (feed,) = connection.execute("SELECT id FROM feed").fetchone()
     connection.execute("DELETE FROM seen WHERE slot >= ?", ((feed << _SLOT_BITS) + int(since.timestamp()),))
-    for table in ("outbox", "cursor", "position", "refusal", "dead_letter", "destination"):
+    for table in ("outbox", "cursor", "coverage", "passage", "position", "refusal", "dead_letter", "destination"):
         connection.execute(f"DELETE FROM {table}")
     connection.execute("UPDATE feed SET new = 0, duplicate = 0, undecodable = 0")
     connection.execute("UPDATE account SET head = 0")

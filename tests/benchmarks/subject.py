@@ -20,7 +20,15 @@ from tests.benchmarks.prefill import ACCOUNT
 
 def settings(url: str, store: Path, destinations: int, compression: str) -> Settings:
     """Return the configuration that is measured."""
-    finder = {"type": "message_finder", "domains": [], "initial_look_back": "5d", "max_window": "5d", "page_size": 1000}
+    # One window holds all that the peer shows, at the first poll and, known then, at the second one.
+    finder = {
+        "type": "message_finder",
+        "interval": "5d",
+        "initial_look_back": "5d",
+        "max_window": "28d",
+        "page_size": 1000,
+        "rescans": [],
+    }
     return Settings.model_validate(
         {
             "http": {"listen": "127.0.0.1:0"},

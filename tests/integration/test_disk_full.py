@@ -134,7 +134,7 @@ async def test_full_disk_stops_pages_and_nothing_else(house: _House, disk: Path)
         assert 1.0 == house.paused(), "the room just given up is no reason to go on"
     await house.store.ping()
     assert house.head == house.store.heads()[house.feed.account_id]
-    assert {"head": b"%d" % house.head} == await house.store.cursors(house.feed)
+    assert {"head": b"%d" % house.head} == (await house.store.progress(house.feed)).cursors
     assert list(range(house.head)) == await house.everything(0)
     for position in range(10, 60, 10):
         await house.settle(position)

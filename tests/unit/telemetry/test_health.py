@@ -128,3 +128,30 @@ def test_what_is_not_tried_is_neither_up_nor_ill(health: Health) -> None:
 
     assert health.healthy
     assert not health.condition(ACME).up
+
+
+def test_what_works_but_not_well_is_said_once(health: Health) -> None:
+    """A degraded part stays up, makes the whole not healthy, and one line says what to do and one that it is over."""
+    health.up(FINDER)
+    with capture_logs() as lines:
+        health.degraded(FINDER, "6 % of ids changed", "set identity: content")
+        health.degraded(FINDER, "7 % of ids changed", "set identity: content")
+        health.up(FINDER)
+        condition = health.condition(FINDER)
+        assert (True, "7 % of ids changed", "set identity: content") == (
+            condition.up,
+            condition.reason,
+            condition.remedy,
+        )
+        well = [health.healthy]
+        health.degraded(FINDER, "", "")
+        well.append(health.healthy)
+    assert [False, True] == well
+    assert ["component_degraded", "component_well_again"] == [line["event"] for line in lines]
+
+
+def test_what_is_down_is_not_degraded(health: Health) -> None:
+    """Why it is down stays the reason."""
+    health.failed(FINDER, AuthError("no", remedy="ask"))
+    health.degraded(FINDER, "6 % of ids changed", "set identity: content")
+    assert ("no", "ask") == (health.condition(FINDER).reason, health.condition(FINDER).remedy)

@@ -17,6 +17,7 @@ CONTRACT = """
     delivery_requests_total delivery_latency_seconds store_commit_duration_seconds store_bytes polling_paused
     dead_letters poll_last_success_timestamp_seconds outbox_limit_bytes config_last_reload_successful
     outbox_offered_events_total events_not_selected_total events_skipped_total events_resent_total
+    finder_reidentified_rows_total
 """.split()
 
 
