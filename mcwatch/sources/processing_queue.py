@@ -18,7 +18,8 @@ from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.mimecast.quota import Priority
 from mcwatch.option_types import Duration
-from mcwatch.sources.base import Listing, Rounds, RowReader, SourceConfigBase, SourceContext, WireRow
+from mcwatch.sources.base import Rounds, RowReader, SourceConfigBase, SourceContext, WireRow
+from mcwatch.sources.paging import Listing
 
 _PAGE_SIZE = 500
 

@@ -221,7 +221,10 @@ class QueueRule:
 def _seen_until(entry: LiveEntry, snapshot: Snapshot) -> datetime:
     """Return when an entry that is not missing was last seen."""
     completed = snapshot.completed_at
-    return entry.last_seen_at if completed is None else max(entry.last_seen_at, completed)
+    # A poll before it entered says nothing of it, though this machine's clock may have been set back since.
+    if completed is None or snapshot.polls < entry.first_poll:
+        return entry.last_seen_at
+    return max(entry.last_seen_at, completed)
 
 
 def _stay(queue: str, entry: LiveEntry, last_seen_at: datetime, polls: int) -> Stay:

@@ -1,152 +1,121 @@
-"""What a poll does beside reading what is new: catching up, looking back again, trying incomplete seconds again.
+"""What a poll does beside reading what is new, until the next one is due: new mail never waits for last week's."""
 
-In this order of service, one window at a time, until the next poll is due: the newest mail never waits for last week's.
-"""
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
+from datetime import datetime
 
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import ClassVar
-
+from mcwatch.domain.errors import McwatchError
 from mcwatch.domain.page import FinderPage
-from mcwatch.domain.window.coverage import Cover
-from mcwatch.domain.window.plan import Reach, missed
-from mcwatch.domain.window.ranges import ONE_SECOND, Window, within
-from mcwatch.domain.window.rescan import Rounds, Turn
+from mcwatch.interfaces import Clock
+from mcwatch.mimecast.client import MimecastClient
+from mcwatch.mimecast.endpoints import Endpoint
+from mcwatch.mimecast.errors import HistoryExceeded
 from mcwatch.mimecast.quota import Priority
-from mcwatch.sources.message_finder.ledger import Ledger, TierProgress
-from mcwatch.sources.message_finder.reader import WindowReader
+from mcwatch.sources.base import ends_poll
+from mcwatch.sources.message_finder.facts import ApiFacts
+from mcwatch.sources.message_finder.jobs import Again, Job, Jobs
+from mcwatch.sources.message_finder.ledger import Ledger
 
-_RETRY_AFTER = timedelta(hours=1)
-_MOST_TRIED = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class CatchUp:
-    """A window that was missed."""
-
-    priority: ClassVar = Priority.CATCH_UP
-    ledger: Ledger
-    window: Window
-
-    def moves(self, page: FinderPage) -> bool:
-        """Tell whether a page brings the job on: the overlap alone, read again, does not."""
-        return any(self.ledger.unread(span.window) for span in page.covered.get(self.ledger.search.name, ()))
+_PATIENCE_SECS = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Rescan:
-    """A turn of a tier."""
+class Failed:
+    """The searches that failed in a poll or were not read yet, and the last of their errors."""
 
-    priority: ClassVar = Priority.RESCAN
-    ledger: Ledger
-    rounds: Rounds
-    turn: Turn
+    def __init__(self, searches: Iterable[str]) -> None:
+        self.searches = set(searches)
+        self.error: McwatchError | None = None
 
-    def moves(self, page: FinderPage) -> bool:
-        """Tell whether a page brings the job on."""
-        return bool(page.cursors)
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """A second of which not everything was shown."""
-
-    priority: ClassVar = Priority.RESCAN
-    ledger: Ledger
-    second: Window
-
-    def moves(self, page: FinderPage) -> bool:
-        """Tell whether a page brings the job on; it is not to be left before its end, for it begins anew."""
-        return bool(page.covered)
-
-
-Job = CatchUp | Rescan | Again
+    def note(self, search: str, error: McwatchError) -> None:
+        """Take note of a failure."""
+        self.searches.add(search)
+        self.error = error
 
 
 class Deferred:
-    """Chooses and does the jobs of one source; everything but what was tried in vain is remembered by the store."""
+    """Does the jobs of one source, one window at a time. ``apply`` takes over what a committed page has covered."""
 
-    def __init__(self, rescans: Sequence[Rounds], reader: WindowReader) -> None:
-        self._rescans = rescans
-        self._reader = reader
-        self._tried: dict[tuple[str, datetime], datetime] = {}
+    def __init__(
+        self,
+        jobs: Jobs,
+        facts: ApiFacts,
+        apply: Callable[[Ledger, FinderPage], None],
+        *,
+        client: MimecastClient,
+        clock: Clock,
+    ) -> None:
+        self._jobs = jobs
+        self._facts = facts
+        self._apply = apply
+        self._client = client
+        self._clock = clock
+        self._moved_at = clock.monotonic()
+        self._unlucky: dict[str, None] = {}
 
-    def next_job(self, ledgers: Collection[Ledger], now: datetime, reach: Reach) -> Job | None:
-        """Return what to do next, None when nothing is due."""
-        return (
-            _oldest_missed(ledgers, now, reach)
-            or self._most_urgent(ledgers, now)
-            or self._oldest_incomplete(ledgers, now, reach)
-        )
-
-    async def do(self, job: Job, priority: Priority, now: datetime, reach: Reach) -> AsyncIterator[FinderPage]:
-        """Do a job, page by page; it may be left after any page and goes on from there at the next poll."""
-        if isinstance(job, CatchUp):
-            pages = self._reader.read(job.ledger.search, job.window, priority, job.ledger.unread)
-        elif isinstance(job, Rescan):
-            pages = self._rescan(job, priority, now, now - reach.history)
-        else:
-            self._note_tried(job, now)
-            pages = self._reader.read_narrowed(job.ledger.search, job.second, priority)
-        async for page in pages:
-            yield page
-
-    async def _rescan(
-        self, job: Rescan, priority: Priority, now: datetime, oldest: datetime
+    async def read(
+        self, ledgers: Mapping[str, Ledger], now: datetime, until: float, failed: Failed
     ) -> AsyncIterator[FinderPage]:
-        """Read a turn's windows; what of it has been read is kept with the pages, the turn is taken with the last."""
-        ledger, tier = job.ledger, job.rounds.tier
-        before = ledger.tiers[tier.name]
-        resume = before.read_until if before.turn_at == job.turn.at and before.read_until else oldest
-        for window in within(job.turn.windows, max(resume, oldest), now):
-            async for page in self._reader.read(ledger.search, window, priority, ledger.unread):
-                spans = page.covered.get(ledger.search.name, ())
-                ends = [span.end for span in spans if span.cover is not Cover.UNREAD]
-                if ends:
-                    ledger.advance(tier, TierProgress(before.taken_until, job.turn.at, max(ends)))
-                yield replace(page, cursors=ledger.cursor()) if ends else page
-        ledger.advance(tier, TierProgress(job.turn.at))
-        yield ledger.page()
+        """Do what is due by ``now``, as long as the next poll, at ``until`` (monotonic), need not wait for it."""
+        while (job := self._next(ledgers, now, failed)) is not None:
+            search = job.ledger.search.name
+            # Whatever comes of it, a job that changes nothing is not chosen twice in a poll.
+            failed.searches.add(search)
+            priority = self._priority(job, until)
+            if priority is None:
+                return
+            try:
+                async with aclosing(self._do_some(job, priority, now, until, failed)) as pages:
+                    async for page in pages:
+                        yield page
+            except McwatchError as error:
+                failed.note(search, error)
+                self._unlucky.pop(search, None)
+                self._unlucky[search] = None
+                if ends_poll(error):
+                    return
 
-    def _most_urgent(self, ledgers: Iterable[Ledger], now: datetime) -> Rescan | None:
-        due = [
-            Rescan(ledger, rounds, turn)
-            for ledger in ledgers
-            for rounds in self._rescans
-            if (turn := _first_due(rounds, ledger.tiers[rounds.tier.name], now)) is not None
-        ]
-        # By when it must be done, not by when it might have been: the turns of a slow tier can wait longer.
-        return min(due, key=lambda job: job.turn.at + job.rounds.period, default=None)
+    async def _do_some(
+        self, job: Job, priority: Priority, now: datetime, until: float, failed: Failed
+    ) -> AsyncGenerator[FinderPage]:
+        """Do a job, as long as it does not keep the next poll waiting and until it has come on."""
+        search = job.ledger.search.name
+        try:
+            async for page in self._jobs.do(job, priority, now, self._facts.reach):
+                moves = job.moves(page)
+                yield page
+                self._apply(job.ledger, page)
+                if moves:
+                    failed.searches.discard(search)
+                    self._unlucky.pop(search, None)
+                    self._moved_at = self._clock.monotonic()
+                    if self._would_wait(job.priority, until):
+                        return
+        except HistoryExceeded as error:
+            await self._facts.learn_history(job.ledger.search, now, error)
+            failed.searches.discard(search)
+        if isinstance(job, Again):
+            failed.searches.discard(search)
 
-    def _oldest_incomplete(self, ledgers: Iterable[Ledger], now: datetime, reach: Reach) -> Again | None:
-        for ledger in ledgers:
-            for second in _seconds(ledger.incomplete(), now - reach.history, now):
-                tried_at = self._tried.get((ledger.search.name, second.start))
-                if tried_at is None or not timedelta(0) <= now - tried_at < _RETRY_AFTER:
-                    return Again(ledger, second)
+    def _priority(self, job: Job, until: float) -> Priority | None:
+        """Return the priority to do a job with, None while it would keep the next poll waiting.
+
+        What has been put off for minutes gets one window like a fresh one: it would never come to an end else.
+        """
+        if not self._would_wait(job.priority, until):
+            return job.priority
+        patient = self._clock.monotonic() - self._moved_at < _PATIENCE_SECS
+        return None if patient else Priority.FRESH
+
+    def _would_wait(self, priority: Priority, until: float) -> bool:
+        wait_secs = self._client.wait_secs(Endpoint.MESSAGE_FINDER, priority)
+        return self._clock.monotonic() + wait_secs >= until
+
+    def _next(self, ledgers: Mapping[str, Ledger], now: datetime, failed: Failed) -> Job | None:
+        """Return what to do next; a search whose job failed last waits until the others have nothing left to do."""
+        left = {name: ledger for name, ledger in ledgers.items() if name not in failed.searches}
+        unlucky = [[left.pop(name)] for name in self._unlucky if name in left]
+        for some in (list(left.values()), *unlucky):
+            job = self._jobs.next(some, now, self._facts.reach)
+            if job is not None:
+                return job
         return None
-
-    def _note_tried(self, job: Again, now: datetime) -> None:
-        self._tried[job.ledger.search.name, job.second.start] = now
-        while len(self._tried) > _MOST_TRIED:
-            del self._tried[next(iter(self._tried))]
-
-
-def _first_due(rounds: Rounds, progress: TierProgress, now: datetime) -> Turn | None:
-    begun = rounds.begun(progress.turn_at, now) if progress.turn_at else None
-    return begun or next(iter(rounds.due(progress.taken_until, now)), None)
-
-
-def _oldest_missed(ledgers: Iterable[Ledger], now: datetime, reach: Reach) -> CatchUp | None:
-    jobs = [
-        CatchUp(ledger, window)
-        for ledger in ledgers
-        if (window := next(missed(ledger.spans, ledger.since, now, reach), None)) is not None
-    ]
-    return min(jobs, key=lambda job: job.window.start, default=None)
-
-
-def _seconds(windows: Iterable[Window], start: datetime, end: datetime) -> Iterator[Window]:
-    for window in within(windows, start, end):
-        yield from window.pieces(ONE_SECOND)

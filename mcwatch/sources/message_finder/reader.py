@@ -16,10 +16,10 @@ from mcwatch.domain.window.truncation import Endings, Totals, Width
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.mimecast.quota import Priority
-from mcwatch.sources.base import Listing, Sheet
 from mcwatch.sources.message_finder.notices import Notices
 from mcwatch.sources.message_finder.rows import ROWS, FinderItem, FinderRow
 from mcwatch.sources.message_finder.searches import EVERYTHING, ROUTES, STATUSES, Narrowing, Search, request_of
+from mcwatch.sources.paging import Listing, Sheet
 
 _TOO_SLOW = frozenset({FailureReason.TIMEOUT, FailureReason.SERVER})
 

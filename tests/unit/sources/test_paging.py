@@ -8,7 +8,7 @@ import pytest
 
 from mcwatch.domain.errors import FailureReason, TransientError
 from mcwatch.domain.page import FeedProgress, FinderPage, QueuePage
-from mcwatch.sources import SourceContext, base
+from mcwatch.sources import SourceContext, paging
 from mcwatch.sources.message_finder import MessageFinderConfig
 from mcwatch.sources.processing_queue import ProcessingQueueConfig
 from tests.fakes.clock import START
@@ -89,7 +89,7 @@ async def test_a_token_for_a_whole_list_is_followed_to_its_end() -> None:
 
 async def test_pages_that_never_show_anything_new_are_given_up() -> None:
     """A server that names ever new empty pages costs a bounded number of requests."""
-    replies = [reply([], f"t{number}") for number in range(base.MOST_IDLE_PAGES)]
+    replies = [reply([], f"t{number}") for number in range(paging.MOST_IDLE_PAGES)]
     with pytest.raises(TransientError, match="nothing new"):
         await finder_pages(*replies)
 
@@ -102,7 +102,7 @@ async def test_an_empty_page_with_a_next_one_is_not_the_end() -> None:
 
 async def test_a_server_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Endless new tokens end the poll as a failure, before the next window could move the cursor past this one."""
-    monkeypatch.setattr(base, "MOST_PAGES", 3)
+    monkeypatch.setattr(paging, "MOST_PAGES", 3)
     replies = [reply([str(number)], f"token {number}") for number in range(3)]
     async with context(*replies, *replies) as (_, given):
         finder, queue = FINDER.build(given).poll(FeedProgress()), QUEUE.build(given).poll(FeedProgress())

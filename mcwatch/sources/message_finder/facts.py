@@ -1,0 +1,81 @@
+"""What a source must know of its API before it can plan windows: the API's clock, and how far back it answers."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from mcwatch.domain.errors import McwatchError, PermanentError
+from mcwatch.domain.window.plan import Reach
+from mcwatch.domain.window.ranges import ONE_SECOND, Window, whole_second
+from mcwatch.mimecast.client import MimecastClient
+from mcwatch.mimecast.errors import HistoryExceeded
+from mcwatch.sources.base import ends_poll
+from mcwatch.sources.message_finder.notices import Notices
+from mcwatch.sources.message_finder.reader import WindowReader
+from mcwatch.sources.message_finder.searches import Search
+
+_HISTORY_PRECISION = timedelta(hours=1)
+
+
+class ApiFacts:
+    """What one source has learnt. ``reach`` is as configured until the API shows that its history is shorter."""
+
+    def __init__(self, reach: Reach, client: MimecastClient, reader: WindowReader, notices: Notices) -> None:
+        self.reach = reach
+        self._configured = reach
+        self._client = client
+        self._reader = reader
+        self._notices = notices
+        self._has_asked_time = False
+
+    @property
+    def history_is_short(self) -> bool:
+        """Whether the API answers for a shorter time than was expected of it."""
+        return self.reach.history < self._configured.history
+
+    @property
+    def knows_time(self) -> bool:
+        """Whether the API's clock is known; :meth:`now` is this machine's otherwise."""
+        return self._client.skew_secs is not None
+
+    def now(self) -> datetime:
+        """Return the time on the API's clock, in whole seconds."""
+        return whole_second(self._client.server_now())
+
+    async def learn_time(self, search: Search | None) -> None:
+        """Get to know the API's clock, by which windows are planned: this machine's may be off by years.
+
+        Where no token has to be fetched, ``search`` is made to be answered, else one without a filter.
+        """
+        if self.knows_time or self._has_asked_time:
+            return
+        await self._client.prepare()
+        if not self.knows_time:
+            await self._ask_time(search or Search("all", {}))
+        self._has_asked_time = True
+
+    async def _ask_time(self, search: Search) -> None:
+        """Make a search that is only to be answered, be it by a refusal of its time: API 1.0 has no token to fetch."""
+        at = self.now() - ONE_SECOND
+        try:
+            await self._reader.probe(search, Window(at, at + ONE_SECOND))
+        except McwatchError as error:
+            if ends_poll(error) or not self.knows_time:
+                raise
+
+    async def learn_history(self, search: Search, now: datetime, error: PermanentError) -> None:
+        """Find out by halving how far back the API answers, and look no farther from now on.
+
+        Raises ``error`` where it refuses every start.
+        """
+        answered, refused = timedelta(0), self.reach.history
+        while refused - answered > _HISTORY_PRECISION:
+            middle = (answered + refused) // 2 // ONE_SECOND * ONE_SECOND
+            try:
+                await self._reader.probe(search, Window(now - middle, now - middle + ONE_SECOND))
+                answered = middle
+            except HistoryExceeded:
+                refused = middle
+        if not answered:
+            raise error
+        self.reach = replace(self.reach, history=answered)
+        self._notices.history(search, answered)
