@@ -42,6 +42,10 @@ def settled(ledger: Ledger, now: datetime, facts: ApiFacts, tiers: Iterable[Tier
 
 
 def _begins_later(ledger: Ledger, horizon: datetime, facts: ApiFacts) -> bool:
-    """Tell whether a search was told to begin before all that an API of short history shows: nothing is lost."""
+    """Tell whether a search was told to begin before all that an API of short history shows: nothing is lost.
+
+    Where the first look back is no longer than that history, whatever was owed could have been read.
+    """
     first = min((span.start for span in ledger.spans), default=horizon)
-    return facts.history_is_short and ledger.since < horizon and first > horizon - _SETTLES
+    told = facts.history_is_short and facts.reach.first > facts.reach.history
+    return told and ledger.since < horizon and first > horizon - _SETTLES
