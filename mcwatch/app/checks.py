@@ -24,6 +24,7 @@ def check(settings: Settings, *, offline: bool = False) -> list[CheckResult]:
     results = [
         CheckResult("configuration", ok=True, detail="read, secrets resolved"),
         *(budget(account) for account in settings.accounts),
+        *(found for account in settings.accounts for found in _reviewed(account)),
     ]
     return results if offline else results + asyncio.run(_online(settings))
 
@@ -41,6 +42,15 @@ def budget(account: AccountConfig) -> CheckResult:
     )
     remedy = "" if needed <= allowed else REMEDY
     return CheckResult(f"account {account.name}: requests", needed <= allowed, detail, remedy)
+
+
+def _reviewed(account: AccountConfig) -> list[CheckResult]:
+    found = [source.review() for source in account.sources]
+    return [_of(account, one) for one in found if one is not None]
+
+
+def _of(account: AccountConfig, found: CheckResult) -> CheckResult:
+    return replace(found, subject=f"account {account.name}: {found.subject}")
 
 
 async def _online(settings: Settings) -> list[CheckResult]:
@@ -78,7 +88,7 @@ async def _examine(account: AccountConfig, client: MimecastClient) -> list[Check
         except McwatchError as error:
             found = CheckResult(source.type, ok=False, detail=str(error), remedy=error.remedy)
         if found is not None:
-            results.append(replace(found, subject=f"account {account.name}: {found.subject}"))
+            results.append(_of(account, found))
     return results
 
 

@@ -93,6 +93,10 @@ class SourceConfigBase(Config):
     def probe(self, client: MimecastClient) -> tuple[Endpoint, Mapping[str, object]]:
         """Return a small request that shows whether the source can work."""
 
+    def review(self) -> CheckResult | None:
+        """Return what ``mcwatch check`` should say of these options; None where there is nothing to say."""
+        return None
+
     async def examine(self, client: MimecastClient) -> CheckResult | None:
         """Look, for ``mcwatch check``, at what only answers can tell; None where there is nothing to look at.
 

@@ -151,6 +151,20 @@ class MessageFinderConfig(SourceConfigBase):
             searches[0], Window(end - timedelta(minutes=1), end), self.search_reason
         )
 
+    def review(self) -> CheckResult | None:
+        """Name the rescans that come too often for how rarely polls do to keep within their period."""
+        least = 4 * self.interval
+        hasty = [rescan for rescan in self.rescans if rescan.every < least]
+        if not hasty:
+            return None
+        periods = ", ".join(f"{rescan.every:g}s" for rescan in hasty)
+        return CheckResult(
+            "rescans",
+            ok=False,
+            detail=f"every {periods} cannot be kept with an interval of {self.interval:g}s",
+            remedy=f"write every: {least:g}s or longer, or a shorter interval",
+        )
+
     async def examine(self, client: MimecastClient) -> CheckResult | None:
         """Read some rows twice: are ids the same at both times? None without a search to make, or with no need to."""
         searches = self.all_searches()

@@ -100,3 +100,12 @@ async def test_the_probe_is_a_search_that_the_source_makes() -> None:
         _, item = options.probe(simulated.client)
     assert {"to": "corp.example"} == item["advancedTrackAndTraceOptions"]
     assert "2026-01-05T09:28:59+0000" == item["start"]
+
+
+def test_rescans_that_polls_cannot_keep_up_with_are_named() -> None:
+    """A turn is taken at a poll: a period of less than four intervals would be promised in vain."""
+    given = {"type": "message_finder", "interval": "5m", "rescans": [{"every": "10m", "look_back": "1h"}]}
+    found = MessageFinderConfig.model_validate(given).review()
+    assert found is not None
+    assert (False, "write every: 1200s or longer, or a shorter interval") == (found.ok, found.remedy)
+    assert MessageFinderConfig.model_validate({"type": "message_finder"}).review() is None
