@@ -35,9 +35,9 @@ class Verification:
         progress = await self._ranges.store.progress(finder.feed)
         searches = self._ranges.searches(finder, progress)
         now = whole_second(finder.client.server_now())
-        end = _newest_read(progress, searches, window, now)
+        end = _newest_settled(progress, searches, window, now, finder.source.overlap)
         if end < window.end:
-            notes.append(f"what came after {utc_text(end)} has not been polled yet: the range ends there")
+            notes.append(f"what came after {utc_text(end)} is still being polled: the range ends there")
             window = Window(window.start, end)
         labels = labels_of(searches)
         return VerifyPlan(
@@ -76,16 +76,19 @@ class Verification:
         return found
 
 
-def _newest_read(progress: FeedProgress, searches: Sequence[Search], window: Window, now: datetime) -> datetime:
+def _newest_settled(
+    progress: FeedProgress, searches: Sequence[Search], window: Window, now: datetime, overlap: timedelta
+) -> datetime:
     """Return where the range ends: of one that ends about now, where the search that lags most has come to.
 
-    A search that was never read cuts nothing off: all of it is not yet read.
+    Less the overlap: what appears late there is read by the next polls, so that nothing of it is missing yet. A search
+    that was never read cuts nothing off: all of it is not yet read.
     """
-    least = now - _NEWEST
+    least = now - _NEWEST - overlap
     if window.end <= least:
         return window.end
     read = [windows_of(progress.coverage.get(search.name, ())) for search in searches]
-    ends = [max(one.end for one in windows) for windows in read if windows]
+    ends = [max(one.end for one in windows) - overlap for windows in read if windows]
     end = max(least, min(ends, default=window.end))
     return min(window.end, end) if end > window.start else window.end
 

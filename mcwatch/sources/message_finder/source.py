@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -114,6 +114,11 @@ class MessageFinderSource:
         ledger = self._ledgers.get(search.name) or Ledger(search, FeedProgress(), window.start)
         async for page in self._reader.read(search, window, Priority.BACKFILL, ledger.unread):
             yield page
+
+    @property
+    def overlap(self) -> timedelta:
+        """How far every poll looks back again."""
+        return self._facts.reach.overlap
 
     @property
     def oldest_start(self) -> datetime:

@@ -105,6 +105,8 @@ def settings_for(simulator: Simulator, folder: Path, keep: str, finder: dict[str
     """Return the settings of an account that searches by recipient; ``keep`` is for fingerprints."""
     account = simulator.config.accounts[0]
     source = {"type": "message_finder", "searches": [{"to": "corp.example"}], "initial_look_back": "2h", "rescans": []}
+    # Without an overlap mail counts right after it was polled.
+    source["overlap"] = "0s"
     api = {
         "base_url": simulator.url,
         "auth": {"type": "oauth2", "client_id": account.client_id, "client_secret": account.client_secret},

@@ -1,6 +1,7 @@
 """The comparison of a past range with what was recorded, over a real store and the simulated API."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -186,7 +187,19 @@ async def test_the_end_of_a_range_up_to_now_is_where_the_polls_are(tmp_path: Pat
         report = await world.verify(world.ago(hours=1))
     assert polled_at == report.end
     assert report.complete
-    assert any("has not been polled yet" in line for line in report.notes)
+    assert any("is still being polled" in line for line in report.notes)
+
+
+async def test_late_mail_that_the_next_poll_reads_is_not_missing_yet(tmp_path: Path) -> None:
+    """The overlap is there for it: a range up to now ends before it."""
+    async with past(tmp_path, overlap="5m") as world:
+        await mails(world, 12)
+        polled_at = world.ago()
+        world.simulator.add_mail(subject="late", received_ago_secs=30.0)
+        report = await world.verify(world.ago(hours=1))
+        assert report.complete
+        assert polled_at - timedelta(minutes=5) == report.end
+        assert 0 == report.total.missing
 
 
 @pytest.mark.parametrize(
