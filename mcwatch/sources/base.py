@@ -89,6 +89,11 @@ class SourceConfigBase(Config):
         """How many requests more each discovered domain takes; 0 where none are discovered."""
         return 0.0
 
+    @property
+    def rescans_back_secs(self) -> float:
+        """How far back rows are asked for again long after they were read; 0 where none are."""
+        return 0.0
+
     @abstractmethod
     def probe(self, client: MimecastClient) -> tuple[Endpoint, Mapping[str, object]]:
         """Return a small request that shows whether the source can work."""

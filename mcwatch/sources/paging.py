@@ -53,8 +53,8 @@ class _ListMoved(Exception):  # noqa: N818 - no error of ours: the pass is begun
 class Listing(Generic[I, R]):
     """A list that the API shows in pages of up to ``page_size`` rows.
 
-    Paging a living list repeats rows and skips some (reference notes E). With ``must_stand_still`` a pass during which
-    the list changed its length is not complete.
+    Paging a living list repeats rows and skips some (reference notes E): one that changes its length is read once more
+    from the beginning. With ``must_stand_still`` it is not complete if it does so again.
     """
 
     endpoint: Endpoint

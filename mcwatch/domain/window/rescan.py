@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from mcwatch.domain.window.ranges import Window, merged
+from mcwatch.domain.window.ranges import Window, merged, within
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROUNDING = timedelta(microseconds=1)
@@ -40,7 +40,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Rounds:
+class TierTurns:
     """The turns of a tier, given how often polls come (``interval``) and the widest window (``step``).
 
     A turn is taken at the first poll after its moment, and polls take time themselves: turns come somewhat more often
@@ -62,50 +62,42 @@ class Rounds:
         """Into how many cells the look-back is divided."""
         return -(-self.tier.look_back // self.step)
 
-    def due(self, taken_until: datetime, now: datetime) -> list[Turn]:
-        """Return the turns after ``taken_until`` up to ``now``, in order; a cell that had several has its last one."""
+    def due(self, taken_until: datetime, now: datetime) -> Iterator[Turn]:
+        """Yield the turns after ``taken_until`` up to ``now``, in order; a cell that had several has its last one."""
         taken_until = max(taken_until, now - self.period)
-        if self._tick(taken_until + _ROUNDING) == self._tick(now):
-            return []
-        oldest = now - self.tier.look_back
-        turns: dict[datetime, list[Window]] = {}
-        for number, cell in self._between(oldest, now):
-            at = self._last_turn(number, now)
-            window = cell.clipped(oldest, now)
-            if at > taken_until and window is not None:
-                turns.setdefault(at, []).append(window)
-        return [Turn(at, merged(turns[at])) for at in sorted(turns)]
+        for number in range(self._number(taken_until) + 1, self._number(now) + 1):
+            windows = self._cells_of(number, now)
+            if windows:
+                yield Turn(self._moment(number), windows)
 
     def begun(self, at: datetime, now: datetime) -> Turn | None:
         """Return the turn of a moment, to be finished although newer ones have come; None when nothing of it is left.
 
         Else a tier whose turns take longer than there is time for would begin them all and end none.
         """
-        oldest = now - self.tier.look_back
-        windows = [
-            window
-            for number, cell in self._between(oldest, now)
-            if self._last_turn(number, at) == at and (window := cell.clipped(oldest, now)) is not None
-        ]
-        return Turn(at, merged(windows)) if windows else None
+        number = self._number(at)
+        # With another interval or step than before, the moment may be none of this tier.
+        windows = self._cells_of(number, now) if self._moment(number) == at else []
+        return Turn(at, windows) if windows else None
 
-    def _tick(self, at: datetime) -> int:
+    def _number(self, at: datetime) -> int:
         """Return how many turns, of whatever cell, have come up to a moment."""
-        periods, rest = divmod(at - _EPOCH, self.period)
+        periods, rest = divmod(at + _ROUNDING - _EPOCH, self.period)
         return periods * self.cells + rest * self.cells // self.period
 
-    def _width(self) -> timedelta:
+    def _moment(self, number: int) -> datetime:
+        periods, cell = divmod(number, self.cells)
+        return _EPOCH + self.period * periods + self.period * cell / self.cells
+
+    def _cells_of(self, number: int, now: datetime) -> list[Window]:
+        """Return what of the look-back has its turn with this number: a cell, and both ends where they are one's."""
+        oldest = now - self.tier.look_back
         secs = -(-self.tier.look_back // timedelta(seconds=1))
-        return timedelta(seconds=-(-secs // self.cells))
-
-    def _between(self, start: datetime, end: datetime) -> Iterator[tuple[int, Window]]:
-        width = self._width()
-        number = (start - _EPOCH) // width
-        while (begin := _EPOCH + number * width) < end:
-            yield number, Window(begin, begin + width)
-            number += 1
-
-    def _last_turn(self, number: int, now: datetime) -> datetime:
-        """Return the cell's newest turn up to now."""
-        phase = self.period * (number % self.cells) / self.cells
-        return now - (now - _EPOCH - phase) % self.period
+        width = timedelta(seconds=-(-secs // self.cells))
+        cell = (oldest - _EPOCH) // width
+        cell += (number - cell) % self.cells
+        windows = []
+        while (begin := _EPOCH + cell * width) < now:
+            windows.append(Window(begin, begin + width))
+            cell += self.cells
+        return merged(within(windows, oldest, now))

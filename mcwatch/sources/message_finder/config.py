@@ -1,5 +1,6 @@
 """The options of the message finder."""
 
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal
@@ -11,7 +12,7 @@ from mcwatch.domain.page import FeedProgress
 from mcwatch.domain.status import CheckResult, SourceReading
 from mcwatch.domain.window.plan import Reach
 from mcwatch.domain.window.ranges import Window, whole_second
-from mcwatch.domain.window.rescan import Rounds, Tier
+from mcwatch.domain.window.rescan import Tier, TierTurns
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.option_types import Config, Duration
@@ -36,6 +37,11 @@ Route = Literal["inbound", "outbound", "internal", "external"]
 _ALL_ROUTES: list[Route] = ["inbound", "outbound", "internal", "external"]
 
 
+def _whole_secs(secs: float) -> timedelta:
+    """Return so much time or up to a second more, for windows begin and end at whole seconds."""
+    return timedelta(seconds=math.ceil(secs))
+
+
 class RescanConfig(Config):
     """One of the slower, deeper looks."""
 
@@ -44,7 +50,7 @@ class RescanConfig(Config):
 
     def tier(self) -> Tier:
         """Return it as the rules take it."""
-        return Tier(timedelta(seconds=self.every), timedelta(seconds=self.look_back))
+        return Tier(timedelta(seconds=self.every), _whole_secs(self.look_back))
 
 
 _RESCANS: list[JsonValue] = [
@@ -121,14 +127,24 @@ class MessageFinderConfig(SourceConfigBase):
         listed = [] if isinstance(self.domains, str) else self.domains
         return searches_of_domains(listed) + [search.options() for search in self.searches]
 
-    def _rescans(self) -> list[Rounds]:
-        interval, step = timedelta(seconds=self.interval), timedelta(seconds=self.max_window)
-        return [Rounds(rescan.tier(), interval, step) for rescan in self.rescans]
+    @property
+    def _step(self) -> timedelta:
+        return timedelta(seconds=math.floor(self.max_window))
+
+    @property
+    def rescans_back_secs(self) -> float:
+        """As far as the deepest rescan, within the API's history."""
+        deepest = max((rescan.look_back for rescan in self.rescans), default=0.0)
+        return min(deepest, HISTORY.total_seconds())
+
+    def _rescans(self) -> list[TierTurns]:
+        interval = timedelta(seconds=self.interval)
+        return [TierTurns(rescan.tier(), interval, self._step) for rescan in self.rescans]
 
     def requests_per_minute(self, searches: int | None = None) -> float:
         """Return the requests needed while mail is quiet; of each search, or of so many where they are discovered."""
         count = len(self.all_searches()) if searches is None else searches
-        rescans = sum((rounds.cells + 1) / rounds.period.total_seconds() for rounds in self._rescans())
+        rescans = sum((turns.cells + 1) / turns.period.total_seconds() for turns in self._rescans())
         return count * (1 / self.interval + rescans) * _MINUTE_SECS
 
     @property
@@ -183,17 +199,16 @@ class MessageFinderConfig(SourceConfigBase):
 
     def build(self, context: SourceContext) -> MessageFinderSource:
         """Make the source."""
-        step = timedelta(seconds=self.max_window)
         schedule = Schedule(
             interval_secs=self.interval,
             search_per_minute=self.requests_per_minute(1),
             filters=self._filters(),
             discovers=self.discovers,
             reach=Reach(
-                overlap=timedelta(seconds=self.overlap),
-                fresh=timedelta(seconds=_LATE_POLLS * self.interval),
-                first=timedelta(seconds=self.initial_look_back),
-                step=step,
+                overlap=_whole_secs(self.overlap),
+                fresh=_whole_secs(_LATE_POLLS * self.interval),
+                first=_whole_secs(self.initial_look_back),
+                step=self._step,
                 history=HISTORY,
             ),
             rescans=self._rescans(),
@@ -202,7 +217,7 @@ class MessageFinderConfig(SourceConfigBase):
             routes=frozenset(self.routes) if set(self.routes) != set(_ALL_ROUTES) else None,
             page_size=self.page_size,
             search_reason=self.search_reason,
-            widest=step,
+            widest=self._step,
             identity=self.identity,
         )
         return MessageFinderSource(schedule, manner, context)

@@ -91,7 +91,7 @@ class Deferred:
                     if self._would_wait(job.priority, until):
                         return
         except HistoryExceeded as error:
-            await self._facts.learn_history(job.ledger.search, now, error)
+            await self._facts.learn_history(job.ledger.search, error)
             failed.searches.discard(search)
         if isinstance(job, Again):
             failed.searches.discard(search)

@@ -14,6 +14,7 @@ from mcwatch.sources.message_finder.reader import WindowReader
 from mcwatch.sources.message_finder.searches import Search
 
 _HISTORY_PRECISION = timedelta(hours=1)
+_BELIEVED_FOR = timedelta(days=1)
 
 
 class ApiFacts:
@@ -26,6 +27,7 @@ class ApiFacts:
         self._reader = reader
         self._notices = notices
         self._has_asked_time = False
+        self._history_learnt_at = self.now()
 
     @property
     def history_is_short(self) -> bool:
@@ -62,20 +64,35 @@ class ApiFacts:
             if ends_poll(error) or not self.knows_time:
                 raise
 
-    async def learn_history(self, search: Search, now: datetime, error: PermanentError) -> None:
-        """Find out by halving how far back the API answers, and look no farther from now on.
+    async def learn_history(self, search: Search, error: PermanentError) -> None:
+        """Find out by halving how far back the API answers, and look no farther for a day.
 
-        Raises ``error`` where it refuses every start.
+        Raises ``error`` where it refuses every start, or none: that refusal was about something else.
         """
+        now = self.now()
         answered, refused = timedelta(0), self.reach.history
+        if await self._answers(search, now - refused):
+            raise error
         while refused - answered > _HISTORY_PRECISION:
             middle = (answered + refused) // 2 // ONE_SECOND * ONE_SECOND
-            try:
-                await self._reader.probe(search, Window(now - middle, now - middle + ONE_SECOND))
+            if await self._answers(search, now - middle):
                 answered = middle
-            except HistoryExceeded:
+            else:
                 refused = middle
         if not answered:
             raise error
         self.reach = replace(self.reach, history=answered)
+        self._history_learnt_at = now
         self._notices.history(search, answered)
+
+    def doubt_history(self) -> None:
+        """Expect the whole history again when it was found short a day ago: it may have been a fault."""
+        if self.history_is_short and not timedelta(0) <= self.now() - self._history_learnt_at < _BELIEVED_FOR:
+            self.reach = self._configured
+
+    async def _answers(self, search: Search, start: datetime) -> bool:
+        try:
+            await self._reader.probe(search, Window(start, start + ONE_SECOND))
+        except HistoryExceeded:
+            return False
+        return True

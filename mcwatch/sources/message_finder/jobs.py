@@ -1,6 +1,6 @@
 """The jobs that wait until what is new was read: catch-up, rescans, incomplete seconds; in this order of service."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -9,13 +9,13 @@ from mcwatch.domain.page import FinderPage
 from mcwatch.domain.window.coverage import Cover
 from mcwatch.domain.window.plan import Reach, missed
 from mcwatch.domain.window.ranges import ONE_SECOND, Window, within
-from mcwatch.domain.window.rescan import Rounds, Turn
+from mcwatch.domain.window.rescan import TierTurns, Turn
 from mcwatch.mimecast.quota import Priority
 from mcwatch.sources.message_finder.ledger import Ledger, TierProgress
 from mcwatch.sources.message_finder.reader import WindowReader
 
 _RETRY_AFTER = timedelta(hours=1)
-_MOST_TRIED = 10_000
+"""All incomplete seconds of a search are tried again from the oldest on, not more often than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Rescan:
 
     priority: ClassVar = Priority.RESCAN
     ledger: Ledger
-    rounds: Rounds
+    turns: TierTurns
     turn: Turn
 
     def moves(self, page: FinderPage) -> bool:
@@ -61,13 +61,21 @@ class Again:
 Job = CatchUp | Rescan | Again
 
 
+@dataclass(slots=True)
+class _Sweep:
+    """The incomplete seconds of one search, tried again one after the other."""
+
+    begun_at: datetime
+    tried_until: datetime
+
+
 class Jobs:
     """Chooses and does the jobs of one source; everything but what was tried in vain is remembered by the store."""
 
-    def __init__(self, rescans: Sequence[Rounds], reader: WindowReader) -> None:
+    def __init__(self, rescans: Sequence[TierTurns], reader: WindowReader) -> None:
         self._rescans = rescans
         self._reader = reader
-        self._tried: dict[tuple[str, datetime], datetime] = {}
+        self._sweeps: dict[str, _Sweep] = {}
 
     def next(self, ledgers: Collection[Ledger], now: datetime, reach: Reach) -> Job | None:
         """Return what to do next, None when nothing is due."""
@@ -84,7 +92,7 @@ class Jobs:
         elif isinstance(job, Rescan):
             pages = self._rescan(job, priority, now, now - reach.history)
         else:
-            self._note_tried(job, now)
+            self._note_tried(job)
             pages = self._reader.read_narrowed(job.ledger.search, job.second, priority)
         async for page in pages:
             yield page
@@ -93,7 +101,7 @@ class Jobs:
         self, job: Rescan, priority: Priority, now: datetime, oldest: datetime
     ) -> AsyncIterator[FinderPage]:
         """Read a turn's windows; what of it has been read is kept with the pages, the turn is taken with the last."""
-        ledger, tier = job.ledger, job.rounds.tier
+        ledger, tier = job.ledger, job.turns.tier
         before = ledger.tiers[tier.name]
         resume = before.read_until if before.turn_at == job.turn.at and before.read_until else oldest
         for window in within(job.turn.windows, max(resume, oldest), now):
@@ -108,31 +116,32 @@ class Jobs:
 
     def _most_urgent(self, ledgers: Iterable[Ledger], now: datetime) -> Rescan | None:
         due = [
-            Rescan(ledger, rounds, turn)
+            Rescan(ledger, turns, turn)
             for ledger in ledgers
-            for rounds in self._rescans
-            if (turn := _first_due(rounds, ledger.tiers[rounds.tier.name], now)) is not None
+            for turns in self._rescans
+            if (turn := _first_due(turns, ledger.tiers[turns.tier.name], now)) is not None
         ]
         # By when it must be done, not by when it might have been: the turns of a slow tier can wait longer.
-        return min(due, key=lambda job: job.turn.at + job.rounds.period, default=None)
+        return min(due, key=lambda job: job.turn.at + job.turns.period, default=None)
 
     def _oldest_incomplete(self, ledgers: Iterable[Ledger], now: datetime, reach: Reach) -> Again | None:
         for ledger in ledgers:
-            for second in _seconds(ledger.incomplete(), now - reach.history, now):
-                tried_at = self._tried.get((ledger.search.name, second.start))
-                if tried_at is None or not timedelta(0) <= now - tried_at < _RETRY_AFTER:
-                    return Again(ledger, second)
+            sweep = self._sweeps.setdefault(ledger.search.name, _Sweep(now, now - reach.history))
+            left = within(ledger.incomplete(), sweep.tried_until, now)
+            if not left and not timedelta(0) <= now - sweep.begun_at < _RETRY_AFTER:
+                self._sweeps[ledger.search.name] = _Sweep(now, now - reach.history)
+                left = within(ledger.incomplete(), now - reach.history, now)
+            if left:
+                return Again(ledger, Window(left[0].start, left[0].start + ONE_SECOND))
         return None
 
-    def _note_tried(self, job: Again, now: datetime) -> None:
-        self._tried[job.ledger.search.name, job.second.start] = now
-        while len(self._tried) > _MOST_TRIED:
-            del self._tried[next(iter(self._tried))]
+    def _note_tried(self, job: Again) -> None:
+        self._sweeps[job.ledger.search.name].tried_until = job.second.end
 
 
-def _first_due(rounds: Rounds, progress: TierProgress, now: datetime) -> Turn | None:
-    begun = rounds.begun(progress.turn_at, now) if progress.turn_at else None
-    return begun or next(iter(rounds.due(progress.taken_until, now)), None)
+def _first_due(turns: TierTurns, progress: TierProgress, now: datetime) -> Turn | None:
+    begun = turns.begun(progress.turn_at, now) if progress.turn_at else None
+    return begun or next(iter(turns.due(progress.taken_until, now)), None)
 
 
 def _oldest_missed(ledgers: Iterable[Ledger], now: datetime, reach: Reach) -> CatchUp | None:
@@ -142,8 +151,3 @@ def _oldest_missed(ledgers: Iterable[Ledger], now: datetime, reach: Reach) -> Ca
         if (window := next(missed(ledger.spans, ledger.since, now, reach), None)) is not None
     ]
     return min(jobs, key=lambda job: job.window.start, default=None)
-
-
-def _seconds(windows: Iterable[Window], start: datetime, end: datetime) -> Iterator[Window]:
-    for window in within(windows, start, end):
-        yield from window.pieces(ONE_SECOND)

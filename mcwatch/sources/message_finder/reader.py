@@ -23,6 +23,9 @@ from mcwatch.sources.paging import Listing, Sheet
 
 _TOO_SLOW = frozenset({FailureReason.TIMEOUT, FailureReason.SERVER})
 
+_MOST_WHOLE = 20_000
+"""Rows of an answer that are kept until all of it is there, where rows are known by content."""
+
 Unread = Callable[[Window], Sequence[Window]]
 
 
@@ -166,6 +169,10 @@ class WindowReader:
             if sheet.first:
                 answer = _Answer(whole_second(self._client.server_now()))
             answer.add(sheet, keep=self._by_content)
+            if self._by_content and answer.size > _MOST_WHOLE and window.length > ONE_SECOND:
+                # Too much to keep at once counts as cut; nothing of it was handed on, and its halves bring it again.
+                outcome.complete = False
+                return
             if not sheet.last:
                 if not self._by_content:
                     yield FinderPage(rows=self._kept(sheet.rows), unreadable=sheet.unreadable)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlencode
 
+from mcwatch.domain.domains import domain_name
 from mcwatch.domain.window.ranges import ONE_SECOND, Window
 from mcwatch.mimecast.endpoints import api_time
 
@@ -33,10 +34,12 @@ class Search:
 
 
 def _shown(name: str, value: str) -> str:
-    if name in {"from", "to"}:
-        mailbox, at, domain = value.rpartition("@")
-        return f"***@{domain}" if at and mailbox else value
-    return "***"
+    if name not in {"from", "to"}:
+        return "***"
+    mailbox, at, domain = value.rpartition("@")
+    if domain_name(domain) is None or (not at and "." not in domain):
+        return "***"
+    return f"***@{domain}" if at and mailbox else value
 
 
 def searches_for(filters: Iterable[Mapping[str, str]]) -> list[Search]:

@@ -14,7 +14,7 @@ from mcwatch.domain.page import FeedProgress, FinderPage
 from mcwatch.domain.status import SourceReading
 from mcwatch.domain.window.plan import Reach, fresh_window
 from mcwatch.domain.window.ranges import Window
-from mcwatch.domain.window.rescan import Rounds as Rescans
+from mcwatch.domain.window.rescan import TierTurns
 from mcwatch.mimecast.errors import HistoryExceeded
 from mcwatch.mimecast.quota import Priority
 from mcwatch.sources.base import Rounds, SourceContext, ends_poll
@@ -42,7 +42,7 @@ class Schedule:
     filters: Sequence[dict[str, str]]
     discovers: bool
     reach: Reach
-    rescans: Sequence[Rescans]
+    rescans: Sequence[TierTurns]
 
 
 class MessageFinderSource:
@@ -95,6 +95,7 @@ class MessageFinderSource:
                     if known is None or (ends_poll(error) and not isinstance(error, AuthError)):
                         raise
                     failure = error
+            self._facts.doubt_history()
             self._open(progress, known)
             self._show()
             async for page in self._read_all(until):
@@ -173,7 +174,7 @@ class MessageFinderSource:
     async def _read_fresh(self, now: datetime, failed: Failed, search: Search) -> AsyncIterator[FinderPage]:
         """Read what is new of one search, after its ledger has been put in order."""
         ledger = self._ledgers[search.name]
-        page = settled(ledger, now, self._facts, [rounds.tier for rounds in self._schedule.rescans])
+        page = settled(ledger, now, self._facts, [turns.tier for turns in self._schedule.rescans])
         if page is not None:
             yield page
             self._apply(ledger, page)
@@ -181,7 +182,7 @@ class MessageFinderSource:
             async for page in self._fresh(ledger, now):
                 yield page
         except HistoryExceeded as error:
-            await self._facts.learn_history(search, now, error)
+            await self._facts.learn_history(search, error)
             async for page in self._fresh(ledger, now):
                 yield page
         failed.searches.discard(search.name)

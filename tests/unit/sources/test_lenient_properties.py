@@ -99,7 +99,7 @@ def test_nothing_a_row_said_is_lost(fields: dict[str, Any]) -> None:
         if key in {"status", "info"}:
             assert words(value) <= words(read if isinstance(value, str) else msgspec.json.decode(read or "null"))
         elif isinstance(read, str):
-            assert read == (value if isinstance(value, str) else str(value))
+            assert read in ({value} if isinstance(value, str) else {str(value), json.dumps(value)})
         elif key in {"to", "fromEnv", "fromEnvelope", "fromHdr", "fromHeader"}:
             assert len(words(value)) == len(words(msgspec.to_builtins(read)))
 

@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 from mcwatch.domain.window.ranges import ONE_SECOND, Window
-from mcwatch.domain.window.rescan import Rounds, Tier, Turn
+from mcwatch.domain.window.rescan import Tier, TierTurns, Turn
 from tests.unit.domain.window.ledgers import DAY, HOUR, MINUTE, NOW
 
-DEEP = Rounds(Tier(DAY, 16 * DAY), interval=MINUTE, step=6 * HOUR)
+DEEP = TierTurns(Tier(DAY, 16 * DAY), interval=MINUTE, step=6 * HOUR)
 
 
 def test_names() -> None:
@@ -16,21 +16,21 @@ def test_names() -> None:
 
 def test_nothing_is_due_at_the_start() -> None:
     """A tier that begins now has its first turns later, not all at once."""
-    assert [] == DEEP.due(NOW, NOW)
-    first_hour = DEEP.due(NOW, NOW + HOUR)
+    assert [] == list(DEEP.due(NOW, NOW))
+    first_hour = list(DEEP.due(NOW, NOW + HOUR))
     assert 2 <= len(first_hour) <= 3
 
 
 def test_turns_are_spread_over_the_period() -> None:
     """In every half hour of a day about the same small part of the look-back comes due."""
-    counts = [len(DEEP.due(NOW + at * 30 * MINUTE, NOW + (at + 1) * 30 * MINUTE)) for at in range(48)]
+    counts = [len(list(DEEP.due(NOW + at * 30 * MINUTE, NOW + (at + 1) * 30 * MINUTE))) for at in range(48)]
     assert {1, 2} == set(counts)
     assert sum(counts) in {DEEP.cells, DEEP.cells + 1}
 
 
 def test_after_a_long_stop_every_cell_has_one_turn() -> None:
     """However long the stop, all of the look-back is due once, and not for the stop's length."""
-    turns = DEEP.due(NOW - 100 * DAY, NOW)
+    turns = list(DEEP.due(NOW - 100 * DAY, NOW))
     windows = sorted(window for turn in turns for window in turn.windows)
     assert (NOW - 16 * DAY, NOW) == (windows[0].start, windows[-1].end)
     assert 16 * DAY == sum((window.length for window in windows), timedelta(0))
@@ -40,30 +40,30 @@ def test_after_a_long_stop_every_cell_has_one_turn() -> None:
 
 def test_what_is_taken_is_not_due_again() -> None:
     """After the last turn is taken, none is left; taking one leaves those after it."""
-    turns = DEEP.due(NOW - DAY, NOW)
-    assert turns[1:] == DEEP.due(turns[0].at, NOW)
-    assert [] == DEEP.due(turns[-1].at, NOW)
+    turns = list(DEEP.due(NOW - DAY, NOW))
+    assert turns[1:] == list(DEEP.due(turns[0].at, NOW))
+    assert [] == list(DEEP.due(turns[-1].at, NOW))
 
 
 def test_a_look_back_within_one_window_is_one_cell() -> None:
     """A tier whose look-back fits one window reads it as one."""
-    rounds = Rounds(Tier(10 * MINUTE, HOUR), interval=MINUTE, step=6 * HOUR)
-    turns = rounds.due(NOW - 8 * MINUTE, NOW)
+    tier = TierTurns(Tier(10 * MINUTE, HOUR), interval=MINUTE, step=6 * HOUR)
+    turns = list(tier.due(NOW - 8 * MINUTE, NOW))
     assert [[Window(NOW - HOUR, NOW)]] == [turn.windows for turn in turns]
-    assert 8 * MINUTE == rounds.period
+    assert 8 * MINUTE == tier.period
 
 
 def test_a_period_shorter_than_the_polls_is_bounded() -> None:
     """A tier that asks for more than polls can give comes with each poll at most, and never in no time."""
-    assert 5 * MINUTE == Rounds(Tier(10 * MINUTE, HOUR), interval=HOUR, step=HOUR).period
-    assert ONE_SECOND == Rounds(Tier(ONE_SECOND, HOUR), interval=HOUR, step=HOUR).period
+    assert 5 * MINUTE == TierTurns(Tier(10 * MINUTE, HOUR), interval=HOUR, step=HOUR).period
+    assert ONE_SECOND == TierTurns(Tier(ONE_SECOND, HOUR), interval=HOUR, step=HOUR).period
 
 
 def test_a_turn_that_was_begun_is_finished() -> None:
     """It keeps its windows after its cell's next turn has come, as long as they are within the look-back."""
-    (turn, *_) = DEEP.due(NOW - DAY, NOW)
+    (turn, *_) = list(DEEP.due(NOW - DAY, NOW))
     later = turn.at + DEEP.period + MINUTE
-    assert turn.at not in [other.at for other in DEEP.due(NOW - DAY, later)]
+    assert turn.at not in [other.at for other in list(DEEP.due(NOW - DAY, later))]
     found = DEEP.begun(turn.at, later)
     assert found is not None
     assert turn.at == found.at
