@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from mcwatch.domain.page import FinderPage
-from mcwatch.domain.window.coverage import Cover
+from mcwatch.domain.window.coverage import Cover, Span
 from mcwatch.domain.window.plan import Reach, missed
 from mcwatch.domain.window.ranges import ONE_SECOND, Window, within
 from mcwatch.domain.window.rescan import TierTurns, Turn
@@ -69,6 +69,22 @@ class _Sweep:
     tried_until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What is due of one search, as long as what it was worked out from is the same."""
+
+    spans: list[Span]
+    tiers: dict[str, TierProgress]
+    now: datetime
+    reach: Reach
+    catch_up: CatchUp | None
+    rescan: Rescan | None
+
+    def stands(self, ledger: Ledger, now: datetime, reach: Reach) -> bool:
+        same = self.spans is ledger.spans and self.tiers is ledger.tiers
+        return same and self.now == now and self.reach is reach
+
+
 class Jobs:
     """Chooses and does the jobs of one source; everything but what was tried in vain is remembered by the store."""
 
@@ -76,14 +92,27 @@ class Jobs:
         self._rescans = rescans
         self._reader = reader
         self._sweeps: dict[str, _Sweep] = {}
+        self._choices: dict[str, _Choice] = {}
 
     def next(self, ledgers: Collection[Ledger], now: datetime, reach: Reach) -> Job | None:
         """Return what to do next, None when nothing is due."""
-        return (
-            _oldest_missed(ledgers, now, reach)
-            or self._most_urgent(ledgers, now)
-            or self._oldest_incomplete(ledgers, now, reach)
-        )
+        chosen = [self._chosen(ledger, now, reach) for ledger in ledgers]
+        missed_ones = [one.catch_up for one in chosen if one.catch_up is not None]
+        if missed_ones:
+            return min(missed_ones, key=lambda job: job.window.start)
+        due = [one.rescan for one in chosen if one.rescan is not None]
+        return min(due, key=_must_be_done, default=None) or self._oldest_incomplete(ledgers, now, reach)
+
+    def _chosen(self, ledger: Ledger, now: datetime, reach: Reach) -> "_Choice":
+        """Return what is due of one search; worked out anew only when something of it has changed."""
+        before = self._choices.get(ledger.search.name)
+        if before is not None and before.stands(ledger, now, reach):
+            return before
+        catch_up = next((CatchUp(ledger, one) for one in missed(ledger.spans, ledger.since, now, reach)), None)
+        due = [Rescan(ledger, turns, turn) for turns in self._rescans if (turn := _first_due(ledger, turns, now))]
+        choice = _Choice(ledger.spans, ledger.tiers, now, reach, catch_up, min(due, key=_must_be_done, default=None))
+        self._choices[ledger.search.name] = choice
+        return choice
 
     async def do(self, job: Job, priority: Priority, now: datetime, reach: Reach) -> AsyncIterator[FinderPage]:
         """Do a job, page by page; it may be left after any page and goes on from there at the next poll."""
@@ -114,16 +143,6 @@ class Jobs:
         ledger.advance(tier, TierProgress(job.turn.at))
         yield ledger.page()
 
-    def _most_urgent(self, ledgers: Iterable[Ledger], now: datetime) -> Rescan | None:
-        due = [
-            Rescan(ledger, turns, turn)
-            for ledger in ledgers
-            for turns in self._rescans
-            if (turn := _first_due(turns, ledger.tiers[turns.tier.name], now)) is not None
-        ]
-        # By when it must be done, not by when it might have been: the turns of a slow tier can wait longer.
-        return min(due, key=lambda job: job.turn.at + job.turns.period, default=None)
-
     def _oldest_incomplete(self, ledgers: Iterable[Ledger], now: datetime, reach: Reach) -> Again | None:
         for ledger in ledgers:
             sweep = self._sweeps.setdefault(ledger.search.name, _Sweep(now, now - reach.history))
@@ -139,15 +158,12 @@ class Jobs:
         self._sweeps[job.ledger.search.name].tried_until = job.second.end
 
 
-def _first_due(turns: TierTurns, progress: TierProgress, now: datetime) -> Turn | None:
+def _first_due(ledger: Ledger, turns: TierTurns, now: datetime) -> Turn | None:
+    progress = ledger.tiers[turns.tier.name]
     begun = turns.begun(progress.turn_at, now) if progress.turn_at else None
-    return begun or next(iter(turns.due(progress.taken_until, now)), None)
+    return begun or next(turns.due(progress.taken_until, now), None)
 
 
-def _oldest_missed(ledgers: Iterable[Ledger], now: datetime, reach: Reach) -> CatchUp | None:
-    jobs = [
-        CatchUp(ledger, window)
-        for ledger in ledgers
-        if (window := next(missed(ledger.spans, ledger.since, now, reach), None)) is not None
-    ]
-    return min(jobs, key=lambda job: job.window.start, default=None)
+def _must_be_done(job: Rescan) -> datetime:
+    """Return by when, not since when: the turns of a slow tier can wait longer."""
+    return job.turn.at + job.turns.period
