@@ -96,6 +96,12 @@ class Store(Protocol):
         Raises StoreUnavailable, with nothing written, and whatever ``work`` raises.
         """
 
+    async def read_page(self, feed: Feed, work: Callable[[PageTransaction], T]) -> T:
+        """Run ``work``, which only reads, on what is committed as of one moment; also when the disk is full.
+
+        Raises StoreUnavailable, also for an attempt to write, and whatever ``work`` raises.
+        """
+
     async def enrol(self, starts: Mapping[str, bool]) -> list[str]:
         """Register the configured destinations and return the names of those that are gone from the configuration.
 

@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 
 from mcwatch import __version__
-from mcwatch.app.ranges import FinderAccount, PastRanges, labels_of
+from mcwatch.app.ranges import FinderAccount, PastRanges, Reading, Target, labels_of
 from mcwatch.domain.backfill import (
     BackfillCounts,
     BackfilledStep,
@@ -70,7 +70,10 @@ class Backfill:
         )
 
     async def step(self, step: BackfillStep) -> BackfilledStep:
-        """Read one window of one search; raises what reading and committing raise, and what was committed stays."""
+        """Read one window of one search, or for as long as a step takes; what was committed stays.
+
+        Raises what reading and committing raise.
+        """
         finder = self._ranges.finder(step.account)
         window = check_window(step.window)
         whole = check_window(Window(step.whole.start, step.whole.end))
@@ -78,9 +81,10 @@ class Backfill:
             search, progress = await self._ranges.search(finder, step.search)
             counts, incomplete = BackfillCounts(), []
             done = self._done(progress, whole)
-            async with aclosing(self._ranges.pages(finder, search, window)) as pages:
+            target = Target(step.account, finder.source, search)
+            reading = Reading(target, window, whole=window, progress=progress, clock=self._ranges.clock)
+            async with aclosing(self._ranges.pages_to_commit(reading)) as pages:
                 async for page in pages:
-                    await self._ranges.room()
                     covered = page.covered.get(search.name, ())
                     done = done.after(search.name, covered, self._ranges.clock.now())
                     outcome = await finder.ingest.commit(_with_progress(page, whole, done) if covered else page)
@@ -95,8 +99,14 @@ class Backfill:
             end=utc_text(window.end),
             rows=counts.rows,
             new=counts.new,
+            is_whole=not reading.rest,
         )
-        return BackfilledStep(counts=counts, incomplete=ranges_of(merged(incomplete)), finished=finished)
+        return BackfilledStep(
+            counts=counts,
+            incomplete=ranges_of(merged(incomplete)),
+            finished=finished,
+            rest=ranges_of(reading.rest),
+        )
 
     def _done(self, progress: FeedProgress, whole: Window) -> Progress:
         """Return what this run has read, or what it goes on from."""

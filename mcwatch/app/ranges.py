@@ -3,7 +3,7 @@
 import asyncio
 import difflib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -22,11 +22,11 @@ from mcwatch.pipeline.backpressure import Backpressure
 from mcwatch.pipeline.ingest import Ingest
 from mcwatch.sources import MessageFinderSource, Search
 
+_STEP_SECS = 60.0
+"""So long is worked at one step: whoever asked is answered soon, and the steps of other commands come in between."""
+
 _TRIES = 5
 _PAUSE_SECS = 5.0
-_THROTTLED_TRIES = 60
-"""A quota that stays closed opens some time; each try waits for it, so that these are hours."""
-
 _RECHECK_SECS = 1.0
 _CLOCKS_DIFFER = timedelta(minutes=1)
 """Whoever asked for a range up to now meant the now of a clock that may be ahead of the API's."""
@@ -38,12 +38,14 @@ logger = structlog.get_logger(__name__)
 class FinderAccount:
     """One account's message finder as past ranges are read from it.
 
-    ``source`` is its own and polls nothing: what it learns of the API while it reads must not pass for what polls have
-    read. ``widest`` is the widest window. One step of an account is done at a time.
+    ``source`` is that of backfills, ``comparing`` that of verifications, and neither polls: each learns how far the API
+    can be believed from what was read for its own ends, and takes back only what it has itself let pass for read.
+    ``widest`` is the widest window. One step of an account is done at a time.
     """
 
     client: MimecastClient
     source: MessageFinderSource
+    comparing: MessageFinderSource
     feed: Feed
     ingest: Ingest
     widest: timedelta
@@ -128,8 +130,21 @@ class PastRanges:
             )
         return window, notes
 
-    async def room(self) -> None:
-        """Wait until the backlog and the disk allow another page.
+    async def pages_to_commit(self, reading: "Reading") -> AsyncGenerator[FinderPage]:
+        """Read a window as long as the backlog and the disk allow another page and the step's time is not over.
+
+        Raises as :meth:`Reading.pages` does, and StoreUnavailable where waiting for room is useless.
+        """
+        if not await self._room(reading):
+            return
+        async with aclosing(reading.pages()) as pages:
+            async for page in pages:
+                if not await self._room(reading):
+                    return
+                yield page
+
+    async def _room(self, reading: "Reading") -> bool:
+        """Wait until there is room for another page; tell whether there is, now or when the step's time is over.
 
         Raises StoreUnavailable where waiting is useless, for nothing is delivered meanwhile.
         """
@@ -141,43 +156,114 @@ class PastRanges:
                     f"no more events can be kept ({', '.join(self._pressure.paused)})",
                     remedy="start mcwatch run, so that destinations take what waits, and run the same command again",
                 )
+            if reading.is_over:
+                return False
             await self.clock.sleep(_RECHECK_SECS)
+        return True
 
-    async def pages(self, finder: FinderAccount, search: Search, window: Window) -> AsyncGenerator[FinderPage]:
-        """Read a window, page by page, and what is left of it again where the API fails for a while.
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A search of an account, and the source that reads it."""
+
+    account: str
+    source: MessageFinderSource
+    search: Search
+
+
+class Reading:
+    """One step: a window of one search, read patiently until it is done or the step's time is over."""
+
+    def __init__(
+        self,
+        target: Target,
+        window: Window,
+        *,
+        whole: Window,
+        progress: FeedProgress,
+        clock: Clock,
+    ) -> None:
+        """Begin the step now.
+
+        What turns out within ``whole`` not to have been shown is read again, but what ``progress`` has as read.
+        """
+        self._target = target
+        self._search = target.search
+        self._whole = whole
+        self._progress = progress
+        self._clock = clock
+        self._until = clock.monotonic() + _STEP_SECS
+        self._left = [window]
+        self._is_done = False
+        self._is_cut = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time of the step is over."""
+        return self._clock.monotonic() >= self._until
+
+    @property
+    def rest(self) -> list[Window]:
+        """What is left to be asked for in another step; what is yet to come is not."""
+        return [] if self._is_done else self._left
+
+    async def pages(self) -> AsyncGenerator[FinderPage]:
+        """Read the window, page by page, and what is left of it again where the API fails for a while.
 
         Raises TransientError when it goes on failing, AuthError and PermanentError at once; a quota that is closed is
-        waited for.
+        waited for, in this step or the next.
         """
-        left, before, tries, throttled = [window], None, 0, 0
+        before: list[Window] | None = None
+        tries = 0
         # A pass that ends with as much left as it began with leaves what is yet to come.
-        while left and left != before:
-            before = left
+        while self._left and self._left != before:
+            before = self._left
             try:
-                async with _closed(finder.source.read_range(search, left[0])) as pages:
+                async with aclosing(self._pass(self._left[0])) as pages:
                     async for page in pages:
                         yield page
-                        left = _left(left, page.covered.get(search.name, ()), window)
-            except HistoryExceeded as error:
-                raise PermanentError(
-                    f"{finder.feed.account}: {error}", remedy="begin the range later: this API shows a shorter time"
-                ) from error
             except TransientError as error:
-                before = None
                 is_throttled = error.reason is FailureReason.THROTTLED
-                throttled, tries = throttled + is_throttled, tries + (not is_throttled)
-                if tries >= _TRIES or throttled >= _THROTTLED_TRIES:
+                before, tries = None, tries + (not is_throttled)
+                if tries >= _TRIES:
                     raise
                 logger.warning(
-                    "past_range_retried", account=finder.feed.account, search=search.label, reason=str(error.reason)
+                    "past_range_retried",
+                    account=self._target.account,
+                    search=self._search.label,
+                    reason=str(error.reason),
                 )
-                await self.clock.sleep(_PAUSE_SECS)
+                if is_throttled and self.is_over:
+                    return
+                await self._clock.sleep(_PAUSE_SECS)
+            else:
+                if self._is_cut:
+                    return
+        self._is_done = True
+
+    async def _pass(self, window: Window) -> AsyncGenerator[FinderPage]:
+        """Read until the window's end, or until something has been read and the time is over."""
+        try:
+            async with _closed(self._target.source.read_range(self._search, window, self._progress)) as pages:
+                async for page in pages:
+                    yield page
+                    covered = page.covered.get(self._search.name, ())
+                    self._left = _left(self._left, covered, self._whole)
+                    # The reader forgets what it took back when it is asked for more.
+                    takes_back = any(span.cover is Cover.UNREAD for span in covered)
+                    if covered and not takes_back and self._left and self.is_over:
+                        self._is_cut = True
+                        return
+        except HistoryExceeded as error:
+            raise PermanentError(
+                f"{self._target.account}: {error}", remedy="begin the range later: this API shows a shorter time"
+            ) from error
 
 
-def _left(left: Sequence[Window], covered: Sequence[Span], window: Window) -> list[Window]:
-    """Return what of a window is left after a page; what should not have been believed is to be read again."""
+def _left(left: Sequence[Window], covered: Sequence[Span], whole: Window) -> list[Window]:
+    """Return what is left after a page; what of the whole should not have been believed is to be read again."""
     read = windows_of(covered, Cover.READ, Cover.AGED, Cover.INCOMPLETE)
-    doubted = within(windows_of(covered, Cover.UNREAD), window.start, window.end)
+    doubted = within(windows_of(covered, Cover.UNREAD), whole.start, whole.end)
     return merged([*without(left, read), *doubted])
 
 

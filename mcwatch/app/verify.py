@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from mcwatch import __version__
-from mcwatch.app.ranges import PastRanges, labels_of
+from mcwatch.app.ranges import PastRanges, Reading, Target, labels_of
 from mcwatch.domain.backfill import RangeRequest, check_window, ranges_of, utc_text, windows_of_ranges
 from mcwatch.domain.page import FeedProgress
 from mcwatch.domain.verification import SearchPlan, VerifiedStep, VerifyPlan, VerifyStep
@@ -52,19 +52,23 @@ class Verification:
         )
 
     async def step(self, step: VerifyStep) -> VerifiedStep:
-        """Compare one window of one search; raises what reading and, with repair, committing raise."""
+        """Compare one window of one search, or as much of it as a step takes.
+
+        Raises what reading and, with repair, committing raise. What polls have read is believed no more than the rest:
+        what this reading lets pass and must take back later could not be verified.
+        """
         finder = self._ranges.finder(step.account)
-        window = check_window(step.window)
+        window, whole = check_window(step.window), check_window(Window(step.whole.start, step.whole.end))
         async with finder.turn:
             search, _ = await self._ranges.search(finder, step.search)
-            asked = Asked(window, merged(windows_of_ranges(step.covered)))
+            asked = Asked(whole, windows_of_ranges(step.covered))
             comparison = Comparison(finder.feed, self._ranges.store, finder.ingest, asked, clock=self._ranges.clock)
-            async with aclosing(self._ranges.pages(finder, search, window)) as pages:
+            target = Target(step.account, finder.comparing, search)
+            reading = Reading(target, window, whole=whole, progress=FeedProgress(), clock=self._ranges.clock)
+            async with aclosing(self._ranges.pages_to_commit(reading) if step.repair else reading.pages()) as pages:
                 async for page in pages:
-                    if step.repair:
-                        await self._ranges.room()
                     await comparison.add(page, repair=step.repair)
-        found = comparison.found(search.label)
+        found = comparison.found(search.label, reading.rest)
         logger.info(
             "verify_step_done",
             account=step.account,
@@ -72,6 +76,7 @@ class Verification:
             start=utc_text(window.start),
             end=utc_text(window.end),
             repaired=found.repaired,
+            is_whole=not found.rest,
         )
         return found
 

@@ -173,8 +173,14 @@ class Application:
             ingest = Ingest(feed, self.store, self._cache, clock=self.clock, metrics=self.metrics)
             if isinstance(source_config, MessageFinderConfig):
                 widest = timedelta(seconds=source_config.max_window)
-                reader = source_config.build(context)
-                finder = FinderAccount(client=client, source=reader, feed=feed, ingest=ingest, widest=widest)
+                finder = FinderAccount(
+                    client=client,
+                    source=source_config.build(context),
+                    comparing=source_config.build(context),
+                    feed=feed,
+                    ingest=ingest,
+                    widest=widest,
+                )
                 self._ranges.add(config.name, finder)
             self.parts.pollers[f"{config.name}/{source.name}"] = Poller(
                 source, feed, self.store, ingest, watch, clock=self.clock

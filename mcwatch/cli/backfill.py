@@ -76,6 +76,7 @@ async def _round(
     other: "Talk", request: "RangeRequest", before: "BackfillReport | None"
 ) -> "tuple[BackfillReport, bool]":
     """Do all steps of one plan; return the report, added to that of the round before, and whether all is read."""
+    from mcwatch.cli.control import ask_on
     from mcwatch.cli.progress import metered, note
     from mcwatch.domain.backfill import BackfilledStep, BackfillPlan, begin_report
 
@@ -86,9 +87,9 @@ async def _round(
     finished = not plan.steps
     with metered(f"backfill {plan.account}", len(plan.steps)) as meter:
         for step in plan.steps:
-            done = await other.ask("/backfill", BackfilledStep, step)
-            report.add(plan.labels[step.search], done)
-            finished = done.finished
+            async for _, done in ask_on(other, "/backfill", BackfilledStep, step):
+                report.add(plan.labels[step.search], done)
+                finished = done.finished
             meter.done(f"{report.total.rows:,} rows read, {report.total.new:,} new")
     return report, finished
 

@@ -8,22 +8,39 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from mcwatch import app
+from mcwatch.domain.backfill import BackfillStep
 from mcwatch.domain.errors import FailureReason, PermanentError, TransientError
+from mcwatch.domain.status import RangeStatus
+from mcwatch.domain.verification import VerifyStep
 from mcwatch.httpclient.client import ClientOptions, HttpClient, Response
 from mcwatch.httpserver.control import ControlRequest, ControlRoute
 from mcwatch.httpserver.socket_path import control_socket_path, short_path
 from mcwatch.settings import Settings
 
 T = TypeVar("T")
+A = TypeVar("A", bound="Answer")
+S = TypeVar("S", BackfillStep, VerifyStep)
 
 _TIMEOUT_SECS = 10.0
-_STEP_TIMEOUT_SECS = 1_200.0
-"""What a command has done may wait for the API's quota, and for the steps of other commands."""
+_STEP_TIMEOUT_SECS = 7_200.0
+"""A step takes about a minute, unless a single request has to wait: for a closed quota (15 minutes at a time), behind
+all others, through its retries, and behind the steps of other commands."""
+
+_MOST_IDLE = 120
+"""So many answers in a row without any progress, each of which took a minute or more, and it is given up."""
 
 
 class _Failure(msgspec.Struct, frozen=True):
     error: str
     remedy: str = ""
+
+
+class Answer(Protocol):
+    """What became of a step, and what of its window is left to be asked for."""
+
+    @property
+    def rest(self) -> Sequence[RangeStatus]:
+        """The ranges that are left."""
 
 
 class Talk(Protocol):
@@ -62,6 +79,28 @@ class OwnTalk:
         """Do it; raises whatever it raises."""
         answer = await self._routes[path].answer(ControlRequest({}, msgspec.json.encode(question)))
         return msgspec.convert(answer, kind)
+
+
+async def ask_on(other: Talk, path: str, kind: type[A], step: S) -> AsyncIterator[tuple[S, A]]:
+    """Have a step done, and what it leaves as further steps until nothing is left; yield each with its answer.
+
+    Raises TransientError when it comes no farther, and as ``ask`` of the talk does.
+    """
+    pending, idle = [step], 0
+    while pending:
+        asked = pending.pop(0)
+        answer = await other.ask(path, kind, asked)
+        yield asked, answer
+        rest = [msgspec.structs.replace(asked, start=one.start, end=one.end) for one in answer.rest]
+        idle = idle + 1 if rest == [asked] else 0
+        if idle == _MOST_IDLE:
+            raise TransientError(
+                "nothing could be read or recorded for a long time",
+                reason=FailureReason.TIMEOUT,
+                remedy="see the daemon's log and mcwatch status (the quota, the destinations, the disk); then run the "
+                "same command again",
+            )
+        pending = rest + pending
 
 
 @asynccontextmanager

@@ -72,7 +72,7 @@ def exit_code(report: "VerifyReport") -> int:
 
 
 async def _verify(settings: "Settings", request: "RangeRequest", *, repair: bool) -> "VerifyReport":
-    from mcwatch.cli.control import talk
+    from mcwatch.cli.control import ask_on, talk
     from mcwatch.cli.progress import metered, note
     from mcwatch.domain.verification import Tally, VerifiedStep, VerifyPlan
 
@@ -83,7 +83,8 @@ async def _verify(settings: "Settings", request: "RangeRequest", *, repair: bool
         steps = list(tally.steps())
         with metered(f"verify {plan.account}", len(steps)) as meter:
             for step in steps:
-                tally.add(step, await other.ask("/verify", VerifiedStep, step))
+                async for part, found in ask_on(other, "/verify", VerifiedStep, step):
+                    tally.add(part, found)
                 meter.done(tally.words)
         return tally.report()
 

@@ -74,12 +74,16 @@ class BackfillCounts(msgspec.Struct, kw_only=True):
 
 
 class BackfilledStep(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a window; ``incomplete`` are seconds that hold more than an answer shows."""
+    """What became of a window; ``incomplete`` are seconds that hold more than an answer shows.
+
+    ``rest`` is what of it is left to be asked for: a step takes about a minute.
+    """
 
     counts: BackfillCounts
     incomplete: list[RangeStatus] = []
     finished: bool = False
     """All of the range has been read, by every search."""
+    rest: list[RangeStatus] = []
 
 
 class BackfillReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -114,7 +114,12 @@ def _sender(record: Record) -> str | None:
 
 
 def _recipients(record: Record) -> list[str] | None:
-    return None if record.to is None else sorted([(entry.address or "").lower() for entry in record.to])
+    to = record.to
+    if to is None:
+        return None
+    if len(to) == 1:
+        return [(to[0].address or "").lower()]
+    return sorted([(entry.address or "").lower() for entry in to])
 
 
 def _seconds(at: datetime | None) -> str:

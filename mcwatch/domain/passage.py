@@ -58,8 +58,7 @@ class KeptPassage:
     snapshot: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(msgspec.Struct, frozen=True, gc=False):
     """A mail new to the finder, as far as a link goes by it; ``number`` is its place among the page's events."""
 
     number: int
@@ -81,10 +80,14 @@ def traits_of(message: Message) -> int | None:
     A recipient without an address counts as none: the rest of the list would be another mail's.
     """
     sender = message.from_envelope.address if message.from_envelope is not None else None
-    to = [entry.address or "" for entry in message.to or ()]
-    if not sender or not all(to) or not to:
+    if not sender or not message.to:
         return None
-    recipients = sorted([address.lower() for address in to])
+    recipients = [entry.address.lower() if entry.address else "" for entry in message.to]
+    if len(recipients) > 1:
+        recipients.sort()
+    # An empty one is the first in order.
+    if not recipients[0]:
+        return None
     text = _ENCODER.encode((sender.lower(), recipients, message.subject, message.sender_ip))
     return int.from_bytes(hashlib.sha256(text).digest()[:8]) >> (64 - _TRAIT_BITS)
 
@@ -104,11 +107,15 @@ def passage_of(message: Message, entry: bytes, visit: int, queue: str, ended: by
     return Passage(created_ms // _PLACE_MS, traits, entry, visit, queue, created_ms, ended)
 
 
-def mail_of(message: Message, number: int) -> Mail | None:
-    """Return a mail new to the finder as the link sees it, None where it could never be linked."""
-    received_ms = milliseconds_of(message.received_at)
-    traits = None if received_ms is None else traits_of(message)
-    return None if traits is None or received_ms is None else Mail(number, traits, received_ms)
+def mail_of(message: Message, number: int, second: int) -> Mail | None:
+    """Return a mail new to the finder as the link sees it, None where it could never be linked.
+
+    ``second`` is the one that its row is kept in: it is known already, and a fraction of one plays no part.
+    """
+    if message.received_at is None or second >= TIMELESS:
+        return None
+    traits = traits_of(message)
+    return None if traits is None else Mail(number, traits, second * 1000)
 
 
 def places_near(first_ms: int, last_ms: int) -> range:
@@ -116,9 +123,10 @@ def places_near(first_ms: int, last_ms: int) -> range:
     return range((first_ms - TOLERANCE_MS) // _PLACE_MS, (last_ms + TOLERANCE_MS) // _PLACE_MS + 1)
 
 
-def places_of(mails: Iterable[Mail]) -> set[tuple[int, int]]:
+def places_of(mails: Collection[Mail]) -> set[tuple[int, int]]:
     """Return (place, traits) of every stay that one of these mails can belong to."""
-    return {(place, mail.traits) for mail in mails for place in places_near(mail.received_ms, mail.received_ms)}
+    near = {at: places_near(at, at) for at in {mail.received_ms for mail in mails}}
+    return {(place, mail.traits) for mail in mails for place in near[mail.received_ms]}
 
 
 def link(mails: Iterable[Mail], kept: Collection[KeptPassage]) -> Links:
@@ -131,7 +139,7 @@ def link(mails: Iterable[Mail], kept: Collection[KeptPassage]) -> Links:
     by_traits: dict[int, list[KeptPassage]] = {}
     for one in kept:
         by_traits.setdefault(one.passage.traits, []).append(one)
-    fits = {mail.number: _fitting(mail, by_traits.get(mail.traits, ())) for mail in mails}
+    fits = {mail.number: _fitting(mail, by_traits[mail.traits]) for mail in mails if mail.traits in by_traits}
     suitors: dict[bytes, int] = {}
     for entries in fits.values():
         for entry in entries:

@@ -10,7 +10,7 @@ from mcwatch.domain.backfill import ranges_of, utc_text, windows_of_ranges
 from mcwatch.domain.fingerprint import MARK_BYTES
 from mcwatch.domain.identity import UNSTABLE_REMEDY
 from mcwatch.domain.status import RangeStatus
-from mcwatch.domain.window.ranges import ONE_SECOND, Window, merged, within
+from mcwatch.domain.window.ranges import ONE_SECOND, Window, merged, within, without
 
 SCHEMA = "mcwatch.verification/1"
 MOST_MISSING = 1_000
@@ -83,12 +83,16 @@ class VerifyPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VerifyStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One window of one search; ``covered`` is what of it had been read when the verification began."""
+    """One window of one search, or a part of one: ``whole`` is the window of the plan.
+
+    ``covered`` is what of that had been read when the verification began.
+    """
 
     account: str
     search: str
     start: datetime
     end: datetime
+    whole: RangeStatus
     covered: list[RangeStatus]
     repair: bool = False
 
@@ -102,8 +106,9 @@ class VerifiedStep(msgspec.Struct, frozen=True, kw_only=True):
     """What was found: fingerprints by verdict, one after the other, each once.
 
     ``missing`` lists some of the missing rows. ``repaired`` rows were recorded, those that cannot be decoded as dead
-    letters. ``unverifiable`` is what the API does not show completely. ``reidentified`` rows look like rows recorded
-    under another id.
+    letters. ``unverifiable`` is what the API does not show completely, and what of earlier windows turns out not to
+    have been shown completely. ``reidentified`` rows look like rows recorded under another id. ``rest`` is what of the
+    whole window is left to be asked for: a step takes about a minute.
     """
 
     marks: dict[Verdict, bytes]
@@ -111,6 +116,7 @@ class VerifiedStep(msgspec.Struct, frozen=True, kw_only=True):
     unverifiable: list[RangeStatus] = []
     repaired: int = 0
     reidentified: int = 0
+    rest: list[RangeStatus] = []
 
 
 class RowCounts(msgspec.Struct, kw_only=True):
@@ -165,11 +171,22 @@ class _SearchTally:
     def __init__(self, plan: SearchPlan) -> None:
         self.plan = plan
         self.counts = RowCounts()
-        self.unverifiable = windows_of_ranges(plan.unverifiable)
+        self.seen: dict[bytes, Verdict] = {}
+        self._cut: list[Window] = []
+
+    def note_cut(self, window: Window, found: VerifiedStep) -> None:
+        """Take note of what could not be verified; of a window that was read, only what was found of it by that."""
+        read = without([window], windows_of_ranges(found.rest))
+        self._cut = without(self._cut, read) + windows_of_ranges(found.unverifiable)
+
+    @property
+    def unverifiable(self) -> list[Window]:
+        """What cannot be verified, be it that it was not shown completely when polls read it, or now."""
+        return merged([*windows_of_ranges(self.plan.unverifiable), *self._cut])
 
 
 class Tally:
-    """Adds up the steps of a verification, which must come in the order of the plan's windows."""
+    """Adds up the steps of a verification, which must come in the order of the plan's windows, parts after wholes."""
 
     def __init__(self, plan: VerifyPlan, *, repair: bool) -> None:
         self._plan = plan
@@ -205,6 +222,7 @@ class Tally:
                     search=search.name,
                     start=window.start,
                     end=window.end,
+                    whole=RangeStatus(window.start, window.end),
                     covered=ranges_of(within(covered, window.start - ONE_SECOND, window.end + ONE_SECOND)),
                     repair=self._repair,
                 )
@@ -216,11 +234,12 @@ class Tally:
 
     def add(self, step: VerifyStep, found: VerifiedStep) -> None:
         """Add what a step has found."""
-        window = RangeStatus(step.start, step.end)
-        if window != self._window:
+        if step.whole != self._window:
             # Answers reach a second into their neighbours, where only rows not known are looked at.
             self._before = frozenset(mark for mark, verdict in self._seen.items() if verdict in _LOOKED_AT_TWICE)
-            self._seen, self._window = {}, window
+            self._seen, self._window = {}, step.whole
+            for one in self._searches.values():
+                one.seen = {}
         search = self._searches[step.search]
         for verdict, joined in found.marks.items():
             for at in range(0, len(joined), MARK_BYTES):
@@ -228,7 +247,7 @@ class Tally:
         self._total.repaired += found.repaired
         search.counts.repaired += found.repaired
         self._reidentified += found.reidentified
-        search.unverifiable += windows_of_ranges(found.unverifiable)
+        search.note_cut(step.window, found)
         for row in found.missing:
             if len(self._missing) < MOST_MISSING:
                 self._missing.setdefault(row.event_id, msgspec.structs.replace(row, search=search.plan.label))
@@ -236,14 +255,8 @@ class Tally:
     def _add(self, search: _SearchTally, mark: bytes, verdict: Verdict) -> None:
         if mark in self._before:
             return
-        search.counts.count(verdict)
-        known = self._seen.get(mark)
-        firm = firmer(known, verdict)
-        if firm is not known:
-            if known is not None:
-                self._total.count(known, -1)
-            self._total.count(firm)
-            self._seen[mark] = firm
+        _count(search.counts, search.seen, mark, verdict)
+        _count(self._total, self._seen, mark, verdict)
 
     def _doubts(self) -> list[str]:
         if not self._reidentified:
@@ -262,7 +275,7 @@ class Tally:
                 search=one.plan.label,
                 counts=one.counts,
                 not_yet_read=one.plan.not_yet_read,
-                unverifiable=ranges_of(within(merged(one.unverifiable), plan.start, plan.end)),
+                unverifiable=ranges_of(within(one.unverifiable, plan.start, plan.end)),
             )
             for one in self._searches.values()
         ]
@@ -281,6 +294,17 @@ class Tally:
             notes=[*plan.notes, *self._doubts()],
             complete=complete,
         )
+
+
+def _count(counts: RowCounts, seen: dict[bytes, Verdict], mark: bytes, verdict: Verdict) -> None:
+    """Count a row once, by the verdict that stands."""
+    known = seen.get(mark)
+    firm = firmer(known, verdict)
+    if firm is not known:
+        if known is not None:
+            counts.count(known, -1)
+        counts.count(firm)
+        seen[mark] = firm
 
 
 def verdict_in_words(total: RowCounts, *, complete: bool, repair: bool) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from mcwatch.domain.backoff import full_jitter
 from mcwatch.domain.errors import FailureReason, ThrottledError, TransientError
@@ -22,10 +22,12 @@ class RetryPolicy:
         attempts: calls made altogether.
         base_secs: upper bound of the first wait, doubled for each further one.
         cap_secs: upper bound of any wait that nobody asked for.
+        slow_attempts: attempts in all where the last one timed out: each has taken its whole time.
         max_wait_secs: a throttle that asks for more than this is handed to the caller at once.
     """
 
     attempts: int = 4
+    slow_attempts: int = 2
     base_secs: float = 0.5
     cap_secs: float = 20.0
     max_wait_secs: float = 60.0
@@ -66,6 +68,11 @@ async def with_retries(
         )
         return max(backoff, _asked_secs(_error_of(state)))
 
+    def used_up(state: RetryCallState) -> bool:
+        error = _error_of(state)
+        timed_out = isinstance(error, TransientError) and error.reason is FailureReason.TIMEOUT
+        return state.attempt_number >= (min(policy.slow_attempts, policy.attempts) if timed_out else policy.attempts)
+
     def report(state: RetryCallState) -> None:
         error = _error_of(state)
         if on_retry is not None and isinstance(error, TransientError):
@@ -73,7 +80,7 @@ async def with_retries(
 
     retrying = AsyncRetrying(
         sleep=clock.sleep,
-        stop=stop_after_attempt(policy.attempts),
+        stop=used_up,
         wait=wait_secs,
         retry=retry_if_exception(retried),
         before_sleep=report,

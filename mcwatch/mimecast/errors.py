@@ -102,7 +102,7 @@ TABLE: tuple[ErrorRow, ...] = (
     ErrorRow(None, "err_audit_log_incorrect_region", MisconfiguredError, _R.MISCONFIGURED,
              "the account lives in another region", _ADDRESS),
     ErrorRow(None, "app_forbidden", AuthError, _R.AUTH, "the application may not use this endpoint", _ROLE),
-    ErrorRow(None, "token_expired", TokenExpired, _R.AUTH, "the access token has expired"),
+    ErrorRow(None, "token_expired", TokenExpired, _R.AUTH, "the access token has expired", _KEYS),
     ErrorRow(None, "token_verification_failed", TokenRefused, _R.AUTH, "the access token was not accepted",
              _KEYS),
     ErrorRow(None, "Unauthorized Request", UnsteadyAuth, _R.AUTH, "the request was not accepted", _KEYS),

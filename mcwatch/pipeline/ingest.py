@@ -122,7 +122,7 @@ def ingest_page(
         events = decided.events
         if events:
             transaction.remember(decided.seconds.changed())
-            _link(transaction, events, {place for _, place in decided.fresh})
+            _link(transaction, events, [second for _, second in decided.fresh])
         if page.identity is not Identity.CONTENT:
             reidentified = decided.reidentified
             reread = len(page.rows) - len(events) + reidentified
@@ -180,18 +180,22 @@ def _decide_by_content(
     return Decided(fingerprints, [(row.mark, row.second) for row in fresh], events, seconds)
 
 
-def _link(transaction: PageTransaction, events: Sequence[Event], seconds: Collection[int]) -> None:
+def _link(transaction: PageTransaction, events: Sequence[Event], seconds: Sequence[int]) -> None:
     """Give each event of a mail seen first, where it is certain, the stay in which the queue has shown that mail.
 
-    ``seconds`` are those of the events. An account whose queue was empty around them costs one question.
+    ``seconds`` are those of the events, one each. An account whose queue was empty around them costs one question.
     """
-    times = [second for second in seconds if second < TIMELESS]
+    times = [second for second in set(seconds) if second < TIMELESS]
     if not times:
         return
     around = places_near(min(times) * 1000, max(times) * 1000 + 999)
     if not transaction.has_passages(around[0], around[-1]):
         return
-    seen = [mail_of(event.message, at) for at, event in enumerate(events) if event.kind is EventKind.SEEN]
+    seen = [
+        mail_of(event.message, at, second)
+        for at, (event, second) in enumerate(zip(events, seconds, strict=True))
+        if event.kind is EventKind.SEEN
+    ]
     mails = [mail for mail in seen if mail is not None]
     links = link(mails, transaction.passages(places_of(mails)))
     for at, kept in links.by_mail.items():

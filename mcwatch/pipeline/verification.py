@@ -1,9 +1,10 @@
 """Rows that the API shows now, compared with what was recorded, and what is missing recorded where that is asked for.
 
-The comparison runs inside a page's transaction and, without repair, only reads: no event, no count, no coverage.
+Without repair the comparison only reads: no event, no count, no coverage, also where nothing can be written.
 """
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -19,12 +20,13 @@ from mcwatch.interfaces import Clock, Store
 from mcwatch.pipeline.ingest import Decided, Ingest, Ingested, decide_page, ingest_page, unreadable_mark
 
 
-@dataclass(frozen=True, slots=True)
 class Asked:
     """A window that is verified, and what of it had been read before."""
 
-    window: Window
-    covered: Sequence[Window]
+    def __init__(self, window: Window, covered: Iterable[Window]) -> None:
+        self.window = window
+        self._covered = merged(covered)
+        self._is_whole = self._was_read(window)
 
     def judges(self, at: datetime | None) -> bool:
         """Tell whether a row of this moment must have been recorded.
@@ -32,9 +34,13 @@ class Asked:
         What names no moment of the window was found by another one: it must, where all of the window had been read.
         """
         if at is None or not (self._begin <= at < self._end):
-            return not without([self.window], self.covered)
-        second = Window(whole_second(at), whole_second(at) + ONE_SECOND)
-        return not without([second], self.covered)
+            return self._is_whole
+        second = whole_second(at)
+        return self._was_read(Window(second, second + ONE_SECOND))
+
+    def _was_read(self, window: Window) -> bool:
+        before = bisect_right(self._covered, window.start, key=lambda one: one.start)
+        return before > 0 and window.end <= self._covered[before - 1].end
 
     def is_neighbours(self, at: datetime | None) -> bool:
         """Tell whether a row is of the second before or after the window, which answers show as well."""
@@ -164,7 +170,8 @@ class Comparison:
             rows = replace(page, cursors={}, covered={})
             return replace(judged, ingested=ingest_page(transaction, self._feed, rows, observed_at, missing))
 
-        found = await self._store.commit_page(self._feed, work)
+        ask = self._store.commit_page if repair else self._store.read_page
+        found = await ask(self._feed, work)
         if found.ingested is not None:
             self._repaired += found.ingested.counts.received
             self._ingest.announce(found.ingested)
@@ -180,15 +187,16 @@ class Comparison:
             if row.verdict is Verdict.MISSING and len(self._missing) < MOST_MISSING:
                 self._missing.setdefault(row.mark, row)
 
-    def found(self, label: str) -> VerifiedStep:
-        """Return what has been found, of the search that is called ``label``."""
+    def found(self, label: str, rest: Sequence[Window] = ()) -> VerifiedStep:
+        """Return what has been found, of the search that is called ``label``, in all of the window but its ``rest``."""
         marks: dict[Verdict, list[bytes]] = {}
         for mark, verdict in self._verdicts.items():
             marks.setdefault(verdict, []).append(mark)
         return VerifiedStep(
             marks={verdict: b"".join(found) for verdict, found in marks.items()},
             missing=[row.as_missing(label) for row in self._missing.values()],
-            unverifiable=ranges_of(merged(self._unverifiable)),
+            unverifiable=ranges_of(without(self._unverifiable, rest)),
+            rest=ranges_of(rest),
             repaired=self._repaired,
             reidentified=self._reidentified,
         )

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from mcwatch.domain.errors import ConfigError
@@ -13,6 +13,7 @@ from mcwatch.domain.event import EventKind
 from mcwatch.formats import FormatConfig
 from mcwatch.mimecast.config import ApiConfig
 from mcwatch.option_types import Config, Duration, Secret, Size
+from mcwatch.settings.notation import duration_text
 from mcwatch.sinks import SinkConfig
 from mcwatch.sources import SourceConfig
 
@@ -21,6 +22,8 @@ _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 _DEFAULT_STORE = "sqlite:///var/mcwatch.db"
 _SQLITE = "sqlite:///"
 _LEAST_RESERVE = 32 * 2**20
+_KEPT_BEYOND_SECS = 86400.0
+"""How much longer than rows are read again their fingerprints stay: expiry and a late rescan need some time."""
 
 
 class _Named(Protocol):
@@ -144,8 +147,9 @@ class StoreConfig(Config):
     keep_fingerprints: Duration = Field(
         31 * 86400.0,
         gt=0,
-        description="How long a row is known by its fingerprint, counted from when Mimecast received the mail. Below "
-        "31d, which is how long the API can show a row, old rows come again as new events.",
+        description="How long a row is known by its fingerprint, counted from when Mimecast received the mail. Of an "
+        "older row that is read again a new event comes. 31d are the API's history of 28 days and a margin for rows "
+        "that it shows by another time than received.",
     )
     keep_dead_letters: Duration = Field(
         90 * 86400.0, gt=0, description="How long refused events and unreadable rows are kept for somebody to look at."
@@ -227,3 +231,18 @@ class Settings(Config):
     destinations: Annotated[list[DestinationConfig], AfterValidator(_check_unique)] = Field(
         min_length=1, description="Where the events go."
     )
+
+    @model_validator(mode="after")
+    def _knows_what_is_read_again(self) -> "Settings":
+        reads = ((source.rescans_back_secs, account.name) for account in self.accounts for source in account.sources)
+        deepest, name = max(reads)
+        least = deepest + _KEPT_BEYOND_SECS
+        if deepest and self.store.keep_fingerprints < least:
+            # The type leads the message to the key (problems.py).
+            raise PydanticCustomError(
+                "keep_fingerprints",
+                "too short: rescans of account {name} look back {deepest}, and would bring mail as new again whose "
+                "fingerprints are gone; write {least} or longer, or a shorter look_back in those rescans",
+                {"name": name, "deepest": duration_text(deepest), "least": duration_text(least)},
+            )
+        return self

@@ -17,6 +17,8 @@ from mcwatch.settings.notation import written
 from mcwatch.settings.places import Place, key_names, locate
 
 _LONGEST_VALUE = 60
+_LEADS = {"keep_fingerprints": ("store", "keep_fingerprints")}
+"""The keys that checks of the whole configuration speak of."""
 _QUOTES = "text is expected here; put the value in quotes"
 
 
@@ -29,7 +31,7 @@ def key_text(path: KeyPath) -> str:
 def from_validation(error: ValidationError, data: object) -> Iterable[tuple[KeyPath, str]]:
     """Yield path and text of everything that validation found in ``data``."""
     for details in error.errors(include_url=False, include_input=True):
-        place = locate(Settings, details["loc"])
+        place = locate(Settings, _LEADS.get(details["type"], details["loc"]))
         index = details.get("ctx", {}).get("index") if details["type"] == "duplicate_name" else None
         path = place.path if index is None else (*place.path, index, "name")
         yield path, _text(details, place) + _value(details["type"], place, _written(data, place.path))

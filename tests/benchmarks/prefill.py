@@ -2,18 +2,25 @@
 
 import asyncio
 import sqlite3
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from mcwatch.app.clock import SystemClock
-from mcwatch.domain.event import FINDER
-from mcwatch.store.sqlite import SqliteStore, StoreOptions
+from mcwatch.domain.event import FINDER, message_of
+from mcwatch.domain.lifecycle.queue import EndedStay
+from mcwatch.domain.passage import Passage, passage_of
+from mcwatch.domain.record import Record
+from mcwatch.store.sqlite import SqliteStore, StoreOptions, passages
 from mcwatch.telemetry.metrics import Metrics
 
 ACCOUNT = "bench"
 _PER_SECOND = 4
 _CHAIN_BYTES = 480
 _SLOT_BITS = 34
+_DELAY = timedelta(seconds=20)
 
 
 def prefill(path: Path, fingerprints: int, before: datetime) -> None:
@@ -33,6 +40,38 @@ def prefill(path: Path, fingerprints: int, before: datetime) -> None:
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
+
+
+def stays_of(rows: Iterable[Record]) -> list[Passage]:
+    """Return a stay that has ended for each of these rows of the finder, as if their mail had been in the queue."""
+    stays = []
+    for number, row in enumerate(rows):
+        assert row.received_at is not None
+        created = row.received_at - _DELAY
+        ended = msgspec.msgpack.encode(EndedStay(created, row.received_at, 1))
+        message = message_of(row, "")
+        message.created_at = created
+        stay = passage_of(message, number.to_bytes(16), 0, "processing", ended)
+        assert stay is not None
+        stays.append(stay)
+    return stays
+
+
+def lay(path: Path, stays: Iterable[Passage], now: datetime) -> None:
+    """Keep stays in a prefilled store, beside what the finder will read."""
+    connection = sqlite3.connect(path)
+    (account,) = connection.execute("SELECT account_id FROM feed").fetchone()
+    passages.keep(connection, account, stays, now)
+    connection.commit()
+    connection.close()
+
+
+def linked_total(path: Path) -> int:
+    """Return how many of the stays laid a run has linked to their mail."""
+    connection = sqlite3.connect(path)
+    (count,) = connection.execute("SELECT count(*) FROM passage WHERE taken").fetchone()
+    connection.close()
+    return int(count)
 
 
 def reset(path: Path, since: datetime) -> None:

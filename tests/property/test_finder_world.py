@@ -227,9 +227,8 @@ class FinderWorld(RuleBasedStateMachine):
         searches = self._source.searches(await self._running.progress())[:2]
         self._learn(searches)
         for search in searches:
-            await self._running.commit_all(
-                self._source.read_range(search, Window(until - timedelta(hours=hours), until))
-            )
+            window, progress = Window(until - timedelta(hours=hours), until), await self._running.progress()
+            await self._running.commit_all(self._source.read_range(search, window, progress))
         await self._judge(Polled(killed=True))
         self.api.passes.clear()
 

@@ -1,7 +1,10 @@
 """When an answer may not be all there is, and how wide a window may be so that it is."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
+from itertools import takewhile
+
+import msgspec
 
 from mcwatch.domain.window.ranges import ONE_SECOND, Window
 
@@ -16,56 +19,58 @@ _AIM = 0.5
 
 _GROWTH = 2
 _SAME_TOTALS = 4
+_MOST_NOTED = 64
+_TOLERANCE = 1.25
+_ARRIVALS = 50
+"""Mail arrives while parts are asked for one after the other."""
 
 
-class Endings:
+class Endings(msgspec.Struct):
     """The lengths of one search's answers that ended without a next page, to find a cap that nobody has named.
 
     A server that cuts silently never shows more than its cap, and shows just that many whenever there is more: so the
     greatest length seen, seen for the third time, is suspect, and so is what was believed of the two windows before.
     Short answers are alike by chance and are always believed; the same window asked for again proves nothing.
+
+    It is kept in the store: were it forgotten at a restart, what was believed before would stay believed.
     """
 
-    def __init__(self) -> None:
-        self._greatest = 0
-        self._asked: list[Window] = []
-        self._believed: list[Window] = []
-        self._disbelieved: list[Window] = []
-        self._capped = False
+    greatest: int = 0
+    asked: list[Window] = []
+    believed: list[Window] = []
+    disbelieved: list[Window] = []
+    """What should not have been believed and counts as not read, until the ledger no longer claims it."""
+    capped: bool = False
 
     def looks_capped(self, window: Window, claims: Sequence[Window], rows: int) -> bool:
         """Take note of a window's answer of so many rows, and tell whether it may have been cut at that number.
 
         ``claims`` is what nothing was known of before this answer, and what would count as read by it alone.
         """
-        if rows > self._greatest:
-            self._greatest, self._asked, self._believed, self._capped = rows, [], [], False
-        if rows < self._greatest or rows < LEAST_CAP:
+        if rows < max(self.greatest, LEAST_CAP):
             return False
-        if self._capped:
+        if rows > self.greatest:
+            self.greatest, self.asked, self.believed, self.capped = rows, [], [], False
+        if self.capped:
             return True
-        if window not in self._asked:
-            self._asked.append(window)
-        if len(self._asked) > TIMES_BELIEVED:
-            self._disbelieved += self._believed
-            self._believed = []
-            self._capped = True
+        if window not in self.asked:
+            self.asked.append(window)
+        if len(self.asked) > TIMES_BELIEVED:
+            self.disbelieved += self.believed
+            self.believed = []
+            self.capped = True
             return True
-        self._believed += claims
+        self.believed += claims
         return False
 
     def is_greatest(self, rows: int) -> bool:
         """Tell whether an answer of so many rows may be one that was cut, without taking note of it."""
-        return rows >= max(self._greatest, LEAST_CAP)
+        return rows >= max(self.greatest, LEAST_CAP)
 
-    @property
-    def disbelieved(self) -> Sequence[Window]:
-        """What should not have been believed and counts as not read; until it is :meth:`unlearnt`."""
-        return tuple(self._disbelieved)
-
-    def unlearnt(self, windows: Collection[Window]) -> None:
-        """Take note that the ledger no longer claims these."""
-        self._disbelieved = [window for window in self._disbelieved if window not in windows]
+    def settled(self, windows: Collection[Window]) -> "Endings":
+        """Return the same without these, for the ledger no longer claims them."""
+        left = [window for window in self.disbelieved if window not in windows]
+        return msgspec.structs.replace(self, disbelieved=left)
 
 
 def looks_cut(rows: int, *, page_size: int) -> bool:
@@ -80,27 +85,38 @@ class Totals:
     """The numbers of rows that answers claim, to find out that they do not speak of the window.
 
     An answer with fewer rows than it claims was cut, and its window is halved. Were the number that of something else,
-    every window would be halved down to seconds for ever. The same number for windows that share no second gives that
-    away; mail never does so by chance for long.
+    every window would be halved down to seconds for ever. Two signs give that away, and mail shows neither: the same
+    number for windows that share no second, and parts of a window that share no second and together claim far more than
+    the whole did.
     """
 
     def __init__(self) -> None:
-        self._total: int | None = None
-        self._windows: list[Window] = []
+        self._noted: list[tuple[Window, int]] = []
         self.mean_nothing = False
         """Whether the numbers are to be ignored."""
 
-    def note(self, window: Window, total: int | None) -> None:
+    def note(self, window: Window, total: int) -> None:
         """Take note of an answer that showed less than it claimed and looked complete otherwise."""
-        if total != self._total:
-            self._total, self._windows = total, []
-        # Requests begin a second early and may end a second late.
-        start, end = window.start - ONE_SECOND, window.end + ONE_SECOND
-        shared = [one for one in self._windows if one.clipped(start, end) is not None]
-        if any(one.length <= window.length for one in shared):
-            return
-        self._windows = [one for one in self._windows if one not in shared] + [window]
-        self.mean_nothing = self.mean_nothing or len(self._windows) >= _SAME_TOTALS
+        self._noted = [*self._noted, (window, total)][-_MOST_NOTED:]
+        same = [one for one, _ in takewhile(lambda noted: noted[1] == total, reversed(self._noted))]
+        self.mean_nothing = self.mean_nothing or len(_apart(same)) >= _SAME_TOTALS or self._exceeds_whole(window)
+
+    def _exceeds_whole(self, part: Window) -> bool:
+        for whole, claimed in self._noted:
+            if whole.start <= part.start and part.end <= whole.end and whole != part:
+                inside = {one: total for one, total in self._noted if whole.start <= one.start and one.end <= whole.end}
+                if sum(inside[one] for one in _apart(inside)) > claimed * _TOLERANCE + _ARRIVALS:
+                    return True
+        return False
+
+
+def _apart(windows: Iterable[Window]) -> list[Window]:
+    """Return windows that share no second; requests begin a second early and may end a second late."""
+    chosen: list[Window] = []
+    for window in sorted(windows, key=lambda one: (one.end, -one.start.timestamp())):
+        if not chosen or window.start - ONE_SECOND >= chosen[-1].end + ONE_SECOND:
+            chosen.append(window)
+    return chosen
 
 
 class Width:

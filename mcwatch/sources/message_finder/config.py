@@ -25,7 +25,8 @@ from mcwatch.sources.message_finder.searches import Search, request_of, searches
 from mcwatch.sources.message_finder.source import MessageFinderSource, Schedule
 from mcwatch.sources.message_finder.stability import compare_ids
 
-HISTORY = timedelta(days=28) - timedelta(minutes=5)
+_FULL_HISTORY = timedelta(days=28)
+HISTORY = _FULL_HISTORY - timedelta(minutes=5)
 """A start of 30 days back was refused, with HTTP 200 and no rows (reference notes, fact 3)."""
 
 _LATE_POLLS = 3
@@ -98,7 +99,7 @@ class MessageFinderConfig(SourceConfigBase):
     identity: Identity = Field(
         Identity.ID,
         description="What names a row: its Mimecast id, or content (message key and state), for tenants whose ids "
-        "change from poll to poll.",
+        "change from poll to poll. A change makes rows within the look-backs new events once more.",
     )
     overlap: Duration = Field(300.0, ge=0, description="How far every poll looks back again for rows that appear late.")
     rescans: list[RescanConfig] = Field(
@@ -135,7 +136,7 @@ class MessageFinderConfig(SourceConfigBase):
     def rescans_back_secs(self) -> float:
         """As far as the deepest rescan, within the API's history."""
         deepest = max((rescan.look_back for rescan in self.rescans), default=0.0)
-        return min(deepest, HISTORY.total_seconds())
+        return min(deepest, _FULL_HISTORY.total_seconds())
 
     def _rescans(self) -> list[TierTurns]:
         interval = timedelta(seconds=self.interval)

@@ -1,6 +1,6 @@
 """What a poll does beside reading what is new, until the next one is due: new mail never waits for last week's."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from datetime import datetime
 
@@ -33,20 +33,18 @@ class Failed:
 
 
 class Deferred:
-    """Does the jobs of one source, one window at a time. ``apply`` takes over what a committed page has covered."""
+    """Does the jobs of one source, one window at a time."""
 
     def __init__(
         self,
         jobs: Jobs,
         facts: ApiFacts,
-        apply: Callable[[Ledger, FinderPage], None],
         *,
         client: MimecastClient,
         clock: Clock,
     ) -> None:
         self._jobs = jobs
         self._facts = facts
-        self._apply = apply
         self._client = client
         self._clock = clock
         self._moved_at = clock.monotonic()
@@ -83,7 +81,7 @@ class Deferred:
             async for page in self._jobs.do(job, priority, now, self._facts.reach):
                 moves = job.moves(page)
                 yield page
-                self._apply(job.ledger, page)
+                job.ledger.apply(page)
                 if moves:
                     failed.searches.discard(search)
                     self._unlucky.pop(search, None)

@@ -42,7 +42,7 @@ class Rescan:
 
     def moves(self, page: FinderPage) -> bool:
         """Tell whether a page brings the job on."""
-        return bool(page.cursors)
+        return self.ledger.search.name in page.cursors
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Jobs:
                 ends = [span.end for span in spans if span.cover is not Cover.UNREAD]
                 if ends:
                     ledger.advance(tier, TierProgress(before.taken_until, job.turn.at, max(ends)))
-                yield replace(page, cursors=ledger.cursor()) if ends else page
+                yield replace(page, cursors={**page.cursors, **ledger.cursor()}) if ends else page
         ledger.advance(tier, TierProgress(job.turn.at))
         yield ledger.page()
 

@@ -1,9 +1,11 @@
 """Reading a range of time: windows as wide as answers allow, halved until nothing is cut, down to one second."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+
+import msgspec
 
 from mcwatch.domain.errors import FailureReason, McwatchError, PermanentError
 from mcwatch.domain.event import identity
@@ -25,6 +27,9 @@ _TOO_SLOW = frozenset({FailureReason.TIMEOUT, FailureReason.SERVER})
 
 _MOST_WHOLE = 20_000
 """Rows of an answer that are kept until all of it is there, where rows are known by content."""
+
+_ENDINGS = "#endings"
+"""Behind a search's name, in which it cannot stand: the cursor that keeps what its answers have taught."""
 
 Unread = Callable[[Window], Sequence[Window]]
 
@@ -49,6 +54,7 @@ class _Learnt:
 
     def __init__(self, manner: Manner) -> None:
         self.endings = Endings()
+        self.stored = msgspec.json.encode(self.endings)
         self.width = Width(manner.widest, manner.page_size)
         self.totals = Totals()
 
@@ -57,7 +63,7 @@ class _Learnt:
         if sheet.complete or not sheet.lacks_total:
             return sheet.complete
         before = self.totals.mean_nothing
-        self.totals.note(window, sheet.total)
+        self.totals.note(window, sheet.total or 0)
         if self.totals.mean_nothing and not before:
             notices.totals(search)
         return self.totals.mean_nothing
@@ -72,6 +78,13 @@ class WindowReader:
         self._notices = notices
         self._by_content = manner.identity is Identity.CONTENT
         self._learnt: dict[str, _Learnt] = {}
+
+    def recall(self, search: Search, cursors: Mapping[str, bytes]) -> None:
+        """Take over what an earlier process has learnt of the answers to a search."""
+        stored = cursors.get(search.name + _ENDINGS)
+        if stored is not None and search.name not in self._learnt:
+            learnt = self._of(search)
+            learnt.endings, learnt.stored = msgspec.json.decode(stored, type=Endings), stored
 
     async def read(
         self, search: Search, window: Window, priority: Priority, unread: Unread = _all_of
@@ -188,9 +201,12 @@ class WindowReader:
                 learnt.width.learn(window, answer.size, answer.longest_page)
                 spans += [Span(read.start, read.end, Cover.READ, answer.at)] if read else []
             page = self._whole(answer, window, outcome) if self._by_content else self._last(sheet)
-            yield replace(page, covered={search.name: spans} if spans else {})
+            endings = learnt.endings.settled(disbelieved)
+            stored = msgspec.json.encode(endings)
+            cursors = {search.name + _ENDINGS: stored} if stored != learnt.stored else {}
+            yield replace(page, covered={search.name: spans} if spans else {}, cursors=cursors)
             # Only now is it committed; until then the next page brings it again.
-            learnt.endings.unlearnt(disbelieved)
+            learnt.endings, learnt.stored = endings, stored
 
     def _last(self, sheet: Sheet[str]) -> FinderPage:
         return FinderPage(rows=self._kept(sheet.rows), unreadable=sheet.unreadable)

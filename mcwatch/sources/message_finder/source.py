@@ -1,7 +1,7 @@
 """The poll of the message finder: what is new first, then whatever else is due until the next poll."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -28,6 +28,9 @@ from mcwatch.sources.message_finder.reader import Manner, WindowReader
 from mcwatch.sources.message_finder.readings import reading_of
 from mcwatch.sources.message_finder.searches import Search, searches_for, searches_of_domains
 from mcwatch.sources.message_finder.settling import settled
+
+_LEAST_SHARE = 0.25
+"""Of an interval, for what is deferred, however long reading what is new has taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ class MessageFinderSource:
         self._reader = WindowReader(manner, context.client, self._notices)
         self._facts = ApiFacts(schedule.reach, context.client, self._reader, self._notices)
         jobs = Jobs(schedule.rescans, self._reader)
-        self._deferred = Deferred(jobs, self._facts, self._apply, client=context.client, clock=context.clock)
+        self._deferred = Deferred(jobs, self._facts, client=context.client, clock=context.clock)
         self._rounds = Rounds[Search]([])
         self._ledgers: dict[str, Ledger] = {}
         self._begins: dict[str, datetime] = {}
@@ -109,12 +112,16 @@ class MessageFinderSource:
         """Return the searches as they are configured and, where they are discovered, as stored."""
         return self._searches(read_domains(progress.cursors.get(CURSOR)))
 
-    async def read_range(self, search: Search, window: Window) -> AsyncIterator[FinderPage]:
-        """Read a past range of one search, after everything else in the quota; the pages bring its coverage."""
-        await self._learn_time()
-        ledger = self._ledgers.get(search.name) or Ledger(search, FeedProgress(), window.start)
+    async def read_range(self, search: Search, window: Window, progress: FeedProgress) -> AsyncIterator[FinderPage]:
+        """Read a past range of one search, after everything else in the quota; the pages bring its coverage.
+
+        What ``progress`` has as read stays so, should answers prove not to be believed.
+        """
+        await self._facts.learn_time(search)
+        ledger = Ledger(search, progress, window.start)
         async for page in self._reader.read(search, window, Priority.BACKFILL, ledger.unread):
-            yield page
+            # What these answers teach is not what those to the polls have.
+            yield replace(page, cursors={})
 
     @property
     def overlap(self) -> timedelta:
@@ -146,12 +153,15 @@ class MessageFinderSource:
         for ledger in self._ledgers.values():
             # A poll that ended with a commit did not get to know of it.
             self._notices.gaps(ledger.search, ledger.gaps(), ledger.aged())
+            self._reader.recall(ledger.search, progress.cursors)
         self._rounds.replace(searches)
 
     def _show(self) -> None:
         if not self._ledgers:
             return
         now = self._facts.now()
+        for ledger in self._ledgers.values():
+            self._notices.gaps(ledger.search, ledger.gaps(), ledger.aged())
         until = min(ledger.covered_until(now) for ledger in self._ledgers.values())
         self._notices.show_coverage(until, lambda: max(0.0, (self._client.server_now() - until).total_seconds()))
 
@@ -166,6 +176,8 @@ class MessageFinderSource:
             if ends_poll(error) and (error.reason is FailureReason.THROTTLED or not answers):
                 raise
             failed.error = error
+        # A search that hangs has used up the interval: the others' old mail shall not wait for ever.
+        until = max(until, self._clock.monotonic() + self.interval_secs * _LEAST_SHARE)
         async for page in self._deferred.read(self._ledgers, now, until, failed):
             yield page
         if failed.error is not None:
@@ -177,7 +189,7 @@ class MessageFinderSource:
         page = settled(ledger, now, self._facts, [turns.tier for turns in self._schedule.rescans])
         if page is not None:
             yield page
-            self._apply(ledger, page)
+            ledger.apply(page)
         try:
             async for page in self._fresh(ledger, now):
                 yield page
@@ -192,12 +204,7 @@ class MessageFinderSource:
         if window is not None:
             async for page in self._reader.read(ledger.search, window, Priority.FRESH, ledger.unread):
                 yield page
-                self._apply(ledger, page)
-
-    def _apply(self, ledger: Ledger, page: FinderPage) -> None:
-        """Take over what a page has covered; it is committed when the next one is asked for."""
-        ledger.apply(page)
-        self._notices.gaps(ledger.search, ledger.gaps(), ledger.aged())
+                ledger.apply(page)
 
     async def _learn_time(self) -> None:
         await self._facts.learn_time(next((ledger.search for ledger in self._ledgers.values()), None))

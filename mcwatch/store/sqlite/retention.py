@@ -22,6 +22,12 @@ _VISITS = 200
 
 _NOBODY_WAITS = 2**63 - 1
 
+_LEAST_COVERAGE = timedelta(days=31)
+"""Coverage stays while it can be owed, which is the API's history of 28 days and a margin.
+
+Without it what was read would be owed again, and catch-up would read it for ever.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Keep:
@@ -98,9 +104,10 @@ def _expire_place(connection: sqlite3.Connection, place: Place, keep: Keep, now:
         return _expire_outbox(connection, place.id, milliseconds(now - keep.delivered), most)
     if place.kind is Kind.DEAD_LETTERS:
         return _expire_letters(connection, milliseconds(now - keep.dead_letters), most)
-    before_secs = int((now - keep.fingerprints).timestamp())
     if place.kind is Kind.COVERAGE:
-        return expire_coverage(connection, before_secs, int(keep.fingerprints.total_seconds()), most)
+        longest = max(keep.fingerprints, _LEAST_COVERAGE)
+        return expire_coverage(connection, int((now - longest).timestamp()), int(longest.total_seconds()), most)
+    before_secs = int((now - keep.fingerprints).timestamp())
     if place.kind is Kind.PASSAGES:
         return passages.expire(connection, before_secs, most)
     if place.kind is Kind.SECONDS:

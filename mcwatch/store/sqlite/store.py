@@ -195,6 +195,19 @@ class SqliteStore:
             raise
         return result
 
+    async def read_page(self, feed: Feed, work: Callable[[PageTransaction], T]) -> T:
+        """Run ``work`` on the reader thread, whose connection cannot write."""
+        now = self._clock.now()
+
+        def read(connection: sqlite3.Connection) -> T:
+            connection.execute("BEGIN")
+            try:
+                return work(SqlitePageTransaction(connection, feed, self._compressor, now))
+            finally:
+                connection.execute("ROLLBACK")
+
+        return await self._read(read)
+
     async def enrol(self, starts: Mapping[str, bool]) -> list[str]:
         """Register the configured destinations (name: begin at the head); return those that are gone."""
         now = self._clock.now()

@@ -11,17 +11,32 @@ from typing import Any, TypeVar
 import msgspec
 
 from mcwatch.app.wiring import Application
+from mcwatch.cli.control import ask_on
 from mcwatch.domain.backfill import BackfilledStep, BackfillPlan, RangeRequest
 from mcwatch.domain.outbox import DeadLetter
+from mcwatch.domain.page import PageTransaction
 from mcwatch.domain.verification import Tally, VerifiedStep, VerifyPlan, VerifyReport
+from mcwatch.domain.window.coverage import Cover, Span
 from mcwatch.httpserver.control import ControlRequest
 from mcwatch.settings import Settings
-from mcwatch.simulator import QuotaConfig, Simulator, SimulatorConfig
+from mcwatch.simulator import QuotaConfig, Shape, Simulator, SimulatorConfig
 from tests.fakes.clock import START, FakeClock
 
 T = TypeVar("T")
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 PLENTY = QuotaConfig(calls=1_000_000)
+HIDDEN_CAP = SimulatorConfig(
+    mails_per_minute=0.0,
+    history_secs=0.0,
+    quota=PLENTY,
+    finder=Shape(total_count=False, page_cap=50, next_token=False),
+)
+"""An API that shows fifty rows of any window and does not say that there are more."""
+
+TOLD_CAP = SimulatorConfig(
+    mails_per_minute=0.0, history_secs=0.0, quota=PLENTY, finder=Shape(page_cap=50, next_token=False)
+)
+"""An API that shows fifty rows of any window and says how many there are."""
 
 
 class Past:
@@ -53,7 +68,8 @@ class Past:
         plan = await self.ask("/verify/plan", VerifyPlan, self.request(start, end))
         tally = Tally(plan, repair=repair)
         for step in tally.steps():
-            tally.add(step, await self.ask("/verify", VerifiedStep, step))
+            async for part, found in ask_on(self, "/verify", VerifiedStep, step):
+                tally.add(part, found)
         return tally.report()
 
     async def plan_backfill(self, start: datetime, end: datetime | None = None, *, anew: bool = False) -> BackfillPlan:
@@ -62,7 +78,7 @@ class Past:
 
     async def backfill(self, plan: BackfillPlan, most: int | None = None) -> list[BackfilledStep]:
         """Do the steps of a plan, or so many of them."""
-        return [await self.ask("/backfill", BackfilledStep, step) for step in plan.steps[:most]]
+        return [done for step in plan.steps[:most] async for _, done in ask_on(self, "/backfill", BackfilledStep, step)]
 
     @contextmanager
     def _sql(self) -> Iterator[sqlite3.Connection]:
@@ -95,6 +111,22 @@ class Past:
         with self._sql() as connection:
             (head,) = connection.execute("SELECT head FROM account").fetchone()
             return int(head)
+
+    async def coverage(self) -> list[Span]:
+        """Return what the ledger says of the search."""
+        feed = await self.application.store.feed("acme", "message_finder")
+        progress = await self.application.store.progress(feed)
+        return list(progress.coverage.get("to=corp.example", ()))
+
+    async def count_as_read(self, start: datetime, end: datetime) -> None:
+        """Let the ledger say that polls have read a range."""
+        feed = await self.application.store.feed("acme", "message_finder")
+        span = Span(start, end, Cover.READ, self.ago())
+
+        def read(transaction: PageTransaction) -> None:
+            transaction.replace_spans("to=corp.example", span.window, [span])
+
+        await self.application.store.commit_page(feed, read)
 
     async def letters(self) -> list[DeadLetter]:
         """Return the dead letters."""

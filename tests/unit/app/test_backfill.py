@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from mcwatch.domain.backfill import BackfilledStep
+from mcwatch.domain.backfill import BackfilledStep, ranges_of
 from mcwatch.domain.errors import PermanentError, StoreUnavailable, TransientError
+from mcwatch.domain.status import RangeStatus
 from mcwatch.domain.verification import VerifiedStep, VerifyStep
+from mcwatch.domain.window.coverage import Cover, windows_of
+from mcwatch.domain.window.ranges import Window, merged
 from mcwatch.pipeline.backpressure import Backpressure
 from mcwatch.simulator import Fault
 from tests.fakes.clock import START
-from tests.unit.app.past import HOUR, MINUTE, Past, past
+from tests.unit.app.past import HIDDEN_CAP, HOUR, MINUTE, TOLD_CAP, Past, past
 
 _STEPS = "30m"
 
@@ -167,7 +170,14 @@ async def test_a_full_backlog_is_waited_for_where_destinations_are_served(
 async def test_searches_that_have_changed_are_said(tmp_path: Path) -> None:
     """A step of a search that is gone asks for a new plan."""
     async with past(tmp_path) as world:
-        step = VerifyStep(account="acme", search="gone", start=START - HOUR, end=START, covered=[])
+        step = VerifyStep(
+            account="acme",
+            search="gone",
+            start=START - HOUR,
+            end=START,
+            whole=RangeStatus(START - HOUR, START),
+            covered=[],
+        )
         with pytest.raises(PermanentError, match="searches have changed") as refused:
             await world.ask("/verify", VerifiedStep, step)
     assert "run the same command again" == refused.value.remedy
@@ -179,3 +189,52 @@ async def test_unknown_domains_are_said(tmp_path: Path) -> None:
         with pytest.raises(PermanentError, match="are not known yet") as refused:
             await world.plan_backfill(world.ago(hours=1))
     assert "domains" in refused.value.remedy
+
+
+async def test_what_polls_have_read_stays_read(tmp_path: Path) -> None:
+    """A cap that a backfill finds takes back only what the backfill alone had let pass for read."""
+    async with past(tmp_path, HIDDEN_CAP, max_window="30m") as world:
+        start, end = world.ago(hours=6), world.ago(hours=4)
+        for number in range(240):
+            world.simulator.add_mail(subject=f"mail {number}", received_ago_secs=6 * 3600.0 - 30.0 * number - 1.0)
+        await world.count_as_read(start, start + HOUR / 2)
+        plan = await world.plan_backfill(start, end)
+        await world.backfill(plan, 3)
+        read = merged(windows_of(await world.coverage(), Cover.READ))
+        cursors = world.cursors()
+        await world.backfill(plan)
+        after = merged(windows_of(await world.coverage(), Cover.READ))
+    assert [Window(start, start + HOUR / 2), Window(start + HOUR, start + 1.5 * HOUR)] == read
+    assert [Window(start, end)] == after
+    assert ["backfill:"] == [name[:9] for name in cursors]
+
+
+async def test_a_long_step_is_answered_in_parts(tmp_path: Path) -> None:
+    """After about a minute, when something was read, with what is left of the window."""
+    async with past(tmp_path, TOLD_CAP, max_window="2h") as world:
+        old_mails(world, 100)
+        plan = await world.plan_backfill(world.ago(hours=6, minutes=1), world.ago(hours=4, minutes=1))
+        world.simulator.script(Fault("throttle", endpoint="finder", after_secs=120.0))
+        [step] = plan.steps
+        first = await world.ask("/backfill", BackfilledStep, step)
+        done = [first]
+        while not done[-1].finished:
+            done += await world.backfill(await world.plan_backfill(plan.start, plan.end))
+    [rest] = first.rest
+    assert step.start < rest.start < rest.end == step.end
+    assert 100 == new_rows(done)
+    assert not first.finished
+
+
+async def test_a_full_backlog_ends_a_step_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a request, and with all of the window left."""
+    async with past(tmp_path, serves=True) as world:
+        plan = await world.plan_backfill(world.ago(hours=7))
+        monkeypatch.setattr(Backpressure, "holds", lambda *_: True)
+        requests = world.simulator.stats.requests.total()
+        began = world.clock.monotonic()
+        done = await world.ask("/backfill", BackfilledStep, plan.steps[0])
+        took_secs = world.clock.monotonic() - began
+    assert ranges_of([plan.steps[0].window]) == done.rest
+    assert requests == world.simulator.stats.requests.total()
+    assert 60.0 <= took_secs < 70.0

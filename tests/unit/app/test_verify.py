@@ -1,17 +1,25 @@
 """The comparison of a past range with what was recorded, over a real store and the simulated API."""
 
 import json
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from mcwatch.cli.control import ask_on
+from mcwatch.domain.backfill import ranges_of
 from mcwatch.domain.errors import PermanentError
-from mcwatch.domain.verification import VerifyReport
+from mcwatch.domain.page import FinderPage
+from mcwatch.domain.verification import Tally, VerifiedStep, VerifyPlan, VerifyReport
+from mcwatch.domain.window.coverage import Cover, Span
+from mcwatch.domain.window.ranges import Window
 from mcwatch.simulator import Fault, FinderRules, Shape, SimulatorConfig
+from mcwatch.sources import MessageFinderSource
+from mcwatch.store.sqlite.reserve import Reserve
 from tests.fakes.clock import START
-from tests.unit.app.past import HOUR, MINUTE, PLENTY, SECOND, Past, past
+from tests.unit.app.past import HIDDEN_CAP, HOUR, MINUTE, PLENTY, SECOND, TOLD_CAP, Past, past
 
 LIFE = [[0.0, "accepted"], [600.0, "archived"]]
 
@@ -252,3 +260,92 @@ async def test_a_window_of_several_pages_is_compared_page_by_page(tmp_path: Path
         report = await world.verify(world.ago(hours=1, minutes=30))
     assert (45, 44, 0, 1, 0) == figures(report)
     assert MINUTE < report.end - report.start
+
+
+async def test_windows_that_should_not_have_been_believed_could_not_be_verified(tmp_path: Path) -> None:
+    """Whatever a backfill learns meanwhile, which takes nothing from what polls had read."""
+    async with past(tmp_path, HIDDEN_CAP, max_window="30m") as world:
+        start, end = world.ago(hours=6), world.ago(hours=4)
+        for number in range(240):
+            world.simulator.add_mail(subject=f"mail {number}", received_ago_secs=6 * 3600.0 - 30.0 * number - 1.0)
+        await world.count_as_read(start, end)
+        before = await world.coverage()
+        plan = await world.ask("/verify/plan", VerifyPlan, world.request(start, end - HOUR / 2))
+        tally = Tally(plan, repair=False)
+        first, second, third = tally.steps()
+        for step in (first, second):
+            tally.add(step, await world.ask("/verify", VerifiedStep, step))
+        await world.backfill(await world.plan_backfill(end - HOUR / 2, end))
+        after = await world.coverage()
+        tally.add(third, await world.ask("/verify", VerifiedStep, third))
+        report = tally.report()
+    assert before == after
+    assert ranges_of([Window(start, start + HOUR)]) == report.searches[0].unverifiable
+    assert not report.complete
+
+
+async def test_a_long_step_is_done_in_parts(tmp_path: Path) -> None:
+    """Each is answered after about a minute, and a row counts once however often it was shown."""
+    async with past(tmp_path, TOLD_CAP, max_window="2h") as world:
+        await mails(world, 100)
+        world.forget(world.ago(minutes=1))
+        plan = await _plan(world)
+        tally = Tally(plan, repair=True)
+        world.simulator.script(*[Fault("throttle", endpoint="finder", after_secs=120.0)] * 2)
+        [step] = tally.steps()
+        answers = []
+        async for part, found in ask_on(world, "/verify", VerifiedStep, step):
+            answers.append(found)
+            tally.add(part, found)
+        report = tally.report()
+    assert 2 <= len(answers)
+    assert step.end == answers[0].rest[-1].end
+    assert (100, 99, 0, 1, 0) == figures(report)
+    assert (100, 1) == (report.searches[0].counts.rows, report.total.repaired)
+    assert report.complete
+
+
+async def test_what_an_earlier_part_of_a_window_believed_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doubts within a window keep nothing of it from being verified, however it was parted."""
+    async with past(tmp_path, max_window="2h") as world:
+        await world.poll()
+        step = next(Tally(plan := await _plan(world), repair=False).steps())
+        first, second, third, fourth = step.window.pieces((step.end - step.start) / 4)
+        at = world.ago()
+
+        def page(read: Window, *doubted: Window) -> FinderPage:
+            spans = [Span(one.start, one.end, Cover.UNREAD, at) for one in doubted]
+            return FinderPage(rows=(), covered={step.search: [*spans, Span(read.start, read.end, Cover.READ, at)]})
+
+        answers = [[page(first)], [page(second, first), page(third)], [page(first)], [page(fourth)]]
+        asked = []
+
+        async def read_range(_: object, __: object, window: Window, ___: object) -> AsyncIterator[FinderPage]:
+            asked.append(window)
+            world.clock.advance(61.0)
+            for one in answers[len(asked) - 1]:
+                yield one
+
+        monkeypatch.setattr(MessageFinderSource, "read_range", read_range)
+        tally = Tally(plan, repair=False)
+        async for part, found in ask_on(world, "/verify", VerifiedStep, step):
+            tally.add(part, found)
+        report = tally.report()
+    assert [step.window, Window(second.start, step.end), first, fourth] == asked
+    assert report.complete
+
+
+async def _plan(world: Past) -> VerifyPlan:
+    return await world.ask("/verify/plan", VerifyPlan, world.request(world.ago(hours=1, minutes=56)))
+
+
+async def test_a_full_disk_does_not_keep_from_comparing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For nothing is written."""
+    async with past(tmp_path) as world:
+        await mails(world, 5)
+        monkeypatch.setattr(Reserve, "take_back", lambda *_: False)
+        world.application.store.full = True
+        report = await world.verify(world.ago(hours=1))
+    assert (5, 5, 0, 0, 0) == figures(report)

@@ -2,19 +2,26 @@
 
 import asyncio
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pytest
 
 from mcwatch.cli import control
-from mcwatch.cli.control import DaemonTalk, OwnTalk, ask
+from mcwatch.cli.control import DaemonTalk, OwnTalk, ask, ask_on
 from mcwatch.domain.errors import FailureReason, PermanentError, StoreUnavailable, TransientError
 from mcwatch.domain.outbox import DeadLetter
-from mcwatch.domain.status import StatusReport
+from mcwatch.domain.status import RangeStatus, StatusReport
+from mcwatch.domain.verification import VerifiedStep, VerifyStep
 from mcwatch.httpserver.control import ControlRequest, ControlRoute, ControlServer, acting_route, reading_routes
 from mcwatch.httpserver.socket_path import control_socket_path
 from tests.unit.httpserver.reports import troubled_report
+
+T = TypeVar("T")
+AT = datetime(2026, 1, 5, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 
 
 async def _status() -> StatusReport:
@@ -113,3 +120,42 @@ async def test_a_daemon_that_goes_away_is_said(tmp_path: Path) -> None:
         await DaemonTalk(tmp_path / "s.db").ask("/double", _Number, _Number(4))
 
     assert "run the same command again" in caught.value.remedy
+
+
+class _Worker:
+    """Does an hour of each step that it is asked for, or nothing."""
+
+    def __init__(self, *, works: bool = True) -> None:
+        self._works = works
+        self.asked: list[VerifyStep] = []
+
+    async def ask(self, path: str, kind: type[T], question: msgspec.Struct) -> T:
+        """Do a part."""
+        assert isinstance(question, VerifyStep)
+        self.asked.append(question)
+        start = min(question.start + HOUR, question.end) if self._works else question.start
+        rest = [RangeStatus(start, question.end)] if start < question.end else []
+        return msgspec.convert({"marks": {}, "rest": msgspec.to_builtins(rest)}, kind)
+
+
+def _step(hours: float) -> VerifyStep:
+    end = AT + hours * HOUR
+    return VerifyStep(account="acme", search="a", start=AT, end=end, whole=RangeStatus(AT, end), covered=[])
+
+
+async def test_what_a_step_leaves_is_asked_for() -> None:
+    """Until nothing is left."""
+    worker, step = _Worker(), _step(2.5)
+    done = [(part.start, found.rest == []) async for part, found in ask_on(worker, "/verify", VerifiedStep, step)]
+    assert [(AT, False), (AT + HOUR, False), (AT + 2 * HOUR, True)] == done
+    assert {step.end} == {part.end for part in worker.asked}
+
+
+async def test_a_step_that_comes_no_farther_is_given_up() -> None:
+    """After hours, with where to look."""
+    worker, step = _Worker(works=False), _step(1)
+    with pytest.raises(TransientError, match="nothing could be read or recorded") as caught:
+        async for _ in ask_on(worker, "/verify", VerifiedStep, step):
+            pass
+    assert 120 == len(worker.asked)
+    assert "mcwatch status" in caught.value.remedy

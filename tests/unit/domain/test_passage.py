@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from mcwatch.domain.event import message_of
+from mcwatch.domain.fingerprint import second_of
 from mcwatch.domain.passage import (
     TOLERANCE_MS,
     KeptPassage,
@@ -23,6 +24,7 @@ from mcwatch.domain.record import Address, Record, WireAddress
 from tests.unit.domain.rows import RECEIVED, finder_row, queue_row
 
 AT = milliseconds_of(RECEIVED) or 0
+SECOND = AT // 1000
 
 
 def traits(row: Record) -> int | None:
@@ -90,21 +92,22 @@ def test_another_mail_has_other_traits(fields: dict[str, Any]) -> None:
 def test_without_sender_or_recipients_there_is_no_link(fields: dict[str, Any]) -> None:
     """A row that misses an address on either side has no traits, so neither feed keeps or asks anything."""
     assert traits(finder_row(**fields)) is None
-    assert mail_of(message_of(finder_row(**fields), "key"), 0) is None
+    assert mail_of(message_of(finder_row(**fields), "key"), 0, SECOND) is None
     assert passage_of(message_of(queue_row(**fields), "key"), b"e", 0, "processing") is None
 
 
 @pytest.mark.parametrize("at", [None, datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)])
 def test_without_a_time_there_is_no_link(at: datetime | None) -> None:
     """A missing time and a placeholder say nothing about nearness."""
-    assert mail_of(message_of(finder_row(received_at=at), "key"), 0) is None
+    row = finder_row(received_at=at)
+    assert mail_of(message_of(row, "key"), 0, second_of(row, bytes(16))) is None
     assert passage_of(message_of(queue_row(created_at=at), "key"), b"e", 0, "processing") is None
 
 
 def test_the_stay_of_a_mail_is_found() -> None:
     """What the queue keeps lies where the finder looks, and fits."""
     passage = passage_of(message_of(queue_row(), "key"), b"e", 0, "processing")
-    found = mail_of(message_of(finder_row(received_at=RECEIVED + timedelta(seconds=90)), "other"), 7)
+    found = mail_of(message_of(finder_row(received_at=RECEIVED + timedelta(seconds=90)), "other"), 7, SECOND + 90)
     assert passage is not None
     assert found is not None
     assert (passage.place, passage.traits) in places_of([found])

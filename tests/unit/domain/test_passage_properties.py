@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcwatch.domain.event import message_of
+from mcwatch.domain.fingerprint import second_of
 from mcwatch.domain.passage import (
     TOLERANCE_MS,
     KeptPassage,
@@ -116,7 +117,7 @@ def test_what_fits_lies_where_it_is_looked_for(created: datetime, apart_ms: int,
 def test_any_rows_are_linked_or_not(entry: Record, row: Record) -> None:
     """Whatever the feeds say, a stay that fits lies in a place that is asked for."""
     passage = passage_of(message_of(entry, "k"), b"e", 0, "processing")
-    mail = mail_of(message_of(row, "k"), 0)
+    mail = mail_of(message_of(row, "k"), 0, second_of(row, bytes(16)))
     if passage is None or mail is None:
         return
     if linked(link([mail], [KeptPassage(passage)])):

@@ -142,3 +142,34 @@ def test_a_thousand_missing_rows_are_listed_and_all_counted() -> None:
 def test_the_answer_in_words(counts: RowCounts, complete: bool, repair: bool, words: str) -> None:
     """One sentence that can be quoted."""
     assert words == verdict_in_words(counts, complete=complete, repair=repair)
+
+
+def test_parts_of_a_window_count_each_row_once() -> None:
+    """With the firmest verdict, also for the search alone."""
+    tally = Tally(_plan("a", "b", hours=1), repair=False)
+    first, second = tally.steps()
+    half = msgspec.structs.replace(first, start=AT + HOUR / 2)
+    tally.add(first, _found(known=[1, 2], not_yet_read=[3]))
+    tally.add(half, _found(known=[2, 3, 4]))
+    tally.add(second, _found(known=[1, 2, 3, 4]))
+    report = tally.report()
+    assert [RowCounts(rows=4, known=4)] * 2 == [one.counts for one in report.searches]
+    assert RowCounts(rows=4, known=4) == report.total
+
+
+def test_what_turns_out_to_have_been_cut_is_named_until_it_is_read() -> None:
+    """What polls could not read whole stays unverifiable; what is left of a step has not been read."""
+    plan = _plan("a")
+    lost = ranges_of([Window(AT, AT + HOUR / 4)])
+    plan = msgspec.structs.replace(plan, searches=[msgspec.structs.replace(plan.searches[0], unverifiable=lost)])
+    tally = Tally(plan, repair=False)
+    first, second = tally.steps()
+    tally.add(first, _found(Window(AT + HOUR, AT + 2 * HOUR)))
+    rest = ranges_of([Window(AT + 1.5 * HOUR, AT + 2 * HOUR)])
+    tally.add(second, msgspec.structs.replace(_found(Window(AT + HOUR / 2, AT + HOUR)), rest=rest))
+    halfway = tally.report().searches[0].unverifiable
+    tally.add(msgspec.structs.replace(second, start=AT + 1.5 * HOUR), _found())
+    report = tally.report()
+    assert [*lost, *ranges_of([Window(AT + HOUR / 2, AT + HOUR)]), *rest] == halfway
+    assert [*lost, *ranges_of([Window(AT + HOUR / 2, AT + HOUR)])] == report.searches[0].unverifiable
+    assert not report.complete

@@ -88,7 +88,6 @@ async def test_hmac_calls_are_signed_and_need_no_token() -> None:
         failing(401, "Unauthorized Request"),
         failing(401, "unauthorized"),
         Reply(401, b""),
-        Reply(408, b""),
     ],
     ids=lambda reply: f"{reply.status}",
 )
@@ -100,6 +99,15 @@ async def test_what_passes_is_retried(reply: Reply) -> None:
     assert 3 == len({asked.headers["x-mc-req-id"] for asked in api.asked})
     assert 2 == len(api.clock.sleeps)
     assert max(api.clock.sleeps) <= 1.0
+
+
+async def test_a_time_out_is_retried_once() -> None:
+    """Each has taken its whole time already, which others wait for."""
+    async with scripted(HMAC) as (api, client):
+        api.replies = [Reply(408, b""), Reply(408, b"")]
+        with pytest.raises(TransientError):
+            await client.call(FINDER, ITEM, ANYTHING)
+    assert 2 == len(api.asked)
 
 
 @pytest.mark.parametrize(

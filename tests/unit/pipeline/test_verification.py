@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from mcwatch.domain.backfill import ranges_of
+from mcwatch.domain.errors import StoreUnavailable
 from mcwatch.domain.event import finder_fingerprints, prefix
 from mcwatch.domain.identity import Identity
 from mcwatch.domain.page import FinderPage
@@ -162,3 +164,29 @@ async def test_what_is_not_shown_whole_is_named_until_it_is(lab: Lab) -> None:
     assert [(AT, AT + ONE_SECOND), (AT + 15 * SECS, AT + 20 * SECS)] == [
         (one.start, one.end) for one in found.unverifiable
     ]
+
+
+async def test_what_is_left_for_another_step_is_not_yet_named(lab: Lab) -> None:
+    """It is read again then."""
+    span = Span(AT, AT + 20 * SECS, Cover.UNREAD, AT)
+    comparison = Comparison(lab.feed, lab.store, lab.ingest(), Asked(WINDOW, ALL), clock=lab.clock)
+    await comparison.add(FinderPage(rows=[], covered={"x": [span]}), repair=False)
+    rest = [Window(AT + 10 * SECS, AT + 100 * SECS)]
+    found = comparison.found("to corp.example", rest)
+    assert (ranges_of([Window(AT, AT + 10 * SECS)]), ranges_of(rest)) == (found.unverifiable, found.rest)
+
+
+async def test_a_comparison_cannot_write(lab: Lab) -> None:
+    """What only reads runs where nothing can be written."""
+    with pytest.raises(StoreUnavailable):
+        await lab.store.read_page(lab.feed, lambda transaction: transaction.set_cursor("x", b"1"))
+    assert not (await lab.store.progress(lab.feed)).cursors
+
+
+def test_ranges_in_any_order_say_what_was_read() -> None:
+    """Also those that touch."""
+    asked = Asked(WINDOW, [Window(AT + 50 * SECS, AT + 100 * SECS), Window(AT, AT + 40 * SECS), Window(AT, AT + SECS)])
+    seconds = [0, 39, 40, 49, 50, 99, 100, -1]
+    assert [True, True, False, False, True, True, False, False] == [asked.judges(AT + at * SECS) for at in seconds]
+    assert not asked.judges(None)
+    assert Asked(WINDOW, [Window(AT + 50 * SECS, AT + 100 * SECS), Window(AT, AT + 50 * SECS)]).judges(None)

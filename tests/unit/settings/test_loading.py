@@ -1,5 +1,6 @@
 """What is said about a wrong configuration: everything at once, line by line, in plain words, without secrets."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,38 @@ def test_duplicate_names(tmp_path: Path) -> None:
     assert problems(tmp_path, text) == [
         "mcwatch.yaml:11: destinations[2].name: another entry is named out already; names must differ"
     ]
+
+
+@pytest.mark.parametrize(
+    ("keep", "rescans", "said"),
+    [
+        ("31d", "[{every: 1d, look_back: 60d}]", None),
+        ("7d", "[]", None),
+        ("25h", "[{every: 2h, look_back: 1h}]", None),
+        ("28d", "[{every: 1d, look_back: 60d}]", "look back 28d, and .*; write 29d or longer"),
+        ("24h", "[{every: 2h, look_back: 1h}, {every: 1h, look_back: 10m}]", "look back 1h, and .*; write 25h or"),
+    ],
+)
+def test_fingerprints_outlast_rescans(tmp_path: Path, keep: str, rescans: str, said: str | None) -> None:
+    """Mail that rescans read after its fingerprint is gone would come again: a day more is asked for."""
+    source = f"{{type: message_finder, rescans: {rescans}}}"
+    text = MINIMAL.replace("- type: processing_queue", f"- {source}") + f"store: {{keep_fingerprints: {keep}}}\n"
+    if said is None:
+        assert loaded(tmp_path, text).accounts
+    else:
+        (problem,) = problems(tmp_path, text)
+        assert re.search(said, problem)
+
+
+def test_fingerprints_kept_too_briefly_for_the_default(tmp_path: Path) -> None:
+    """The problem is told at its key, with both values and what to write."""
+    text = MINIMAL.replace("- type: processing_queue", "- type: message_finder") + "store: {keep_fingerprints: 7d}\n"
+    (problem,) = problems(tmp_path, text)
+    assert problem == (
+        "mcwatch.yaml:10: store.keep_fingerprints: too short: rescans of account acme look back 16d, and would bring "
+        "mail as new again whose fingerprints are gone; write 17d or longer, or a shorter look_back in those rescans "
+        "(value '7d')"
+    )
 
 
 def test_long_values_are_cut(tmp_path: Path) -> None:

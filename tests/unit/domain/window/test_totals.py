@@ -46,3 +46,23 @@ def test_what_was_found_out_stays() -> None:
         totals.note(_window(start, start + 1), 7)
     totals.note(_window(50, 51), 8)
     assert totals.mean_nothing
+
+
+def test_parts_that_claim_more_than_the_whole() -> None:
+    """Parts that share no second cannot hold more than the window they lie in, but for mail that has come meanwhile."""
+    totals = Totals()
+    totals.note(_window(0, 360), 900)
+    totals.note(_window(0, 90), 880)
+    assert not totals.mean_nothing
+    totals.note(_window(180, 270), 910)
+    assert totals.mean_nothing
+
+
+def test_parts_that_claim_what_the_whole_did() -> None:
+    """Arrivals and a second that both share are no sign."""
+    totals = Totals()
+    totals.note(_window(0, 360), 900)
+    totals.note(_window(0, 90), 500)
+    totals.note(_window(90, 180), 500)
+    totals.note(_window(180, 270), 440)
+    assert not totals.mean_nothing

@@ -41,20 +41,20 @@ def test_the_greatest_length_is_doubted_the_third_time() -> None:
     endings, windows = Endings(), hours(5)
     doubted = [capped(endings, window, rows) for window, rows in zip(windows, (37, 12, 37, 37), strict=False)]
     assert [False, False, False, True] == doubted
-    assert (windows[0], windows[2]) == endings.disbelieved
+    assert [windows[0], windows[2]] == endings.disbelieved
     assert capped(endings, windows[4], 37)
-    assert (windows[0], windows[2]) == endings.disbelieved
+    assert [windows[0], windows[2]] == endings.disbelieved
 
 
 def test_the_disbelieved_are_kept_until_the_ledger_knows() -> None:
-    """A commit that fails makes no claim true: they are told until they are unlearnt."""
+    """A commit that fails makes no claim true: they are told until they are settled."""
     endings, windows = Endings(), hours(4)
     assert [False, False, True] == [capped(endings, window, 40) for window in windows[:3]]
     told = endings.disbelieved
-    endings.unlearnt(told[:1])
+    endings = endings.settled(told[:1])
     assert told[1:] == endings.disbelieved
-    endings.unlearnt(told)
-    assert () == endings.disbelieved
+    endings = endings.settled(told)
+    assert [] == endings.disbelieved
 
 
 def test_the_same_window_again_proves_nothing() -> None:
@@ -73,7 +73,7 @@ def test_only_what_an_answer_claimed_is_disbelieved() -> None:
     part = Window(windows[1].start, windows[1].start + MINUTE)
     assert not endings.looks_capped(windows[1], [part], 37)
     assert endings.looks_capped(windows[2], [windows[2]], 37)
-    assert (part,) == endings.disbelieved
+    assert [part] == endings.disbelieved
 
 
 def test_a_longer_answer_clears_the_shorter_ones() -> None:

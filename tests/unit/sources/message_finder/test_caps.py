@@ -204,3 +204,21 @@ async def test_reading_goes_on_after_a_stop_in_halves() -> None:
         for _ in range(60):
             found += subjects(await read_some(simulated, source, 3))
         assert wanted == set(found)
+
+
+async def test_what_was_learnt_of_a_cap_outlives_a_restart() -> None:
+    """Two answers believed before a stop are asked for again when the third comes after it."""
+    async with world(CAPPED) as simulated:
+        wanted, found = a_mail_a_minute(simulated), list[str | None]()
+        polling = simulated.finder(initial_look_back="4h", max_window="1h").poll(simulated.progress)
+        async for page in polling:
+            simulated.commit(page)
+            found += subjects([page])
+            if covered(simulated)[:1] and covered(simulated)[0].length == 2 * HOUR:
+                break
+        await polling.aclose()  # type: ignore[attr-defined]  # a generator
+        assert 2 * HOUR == covered(simulated)[0].length
+        async with simulated.restarted() as again:
+            found += subjects(await again.read(again.finder(initial_look_back="4h", max_window="1h")))
+            assert [Window(START - 4 * HOUR, START)] == covered(again)
+    assert wanted == set(found)

@@ -3,11 +3,14 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from mcwatch.domain.identity import Identity
 from mcwatch.domain.page import FinderPage
 from mcwatch.domain.window.coverage import Cover
 from mcwatch.domain.window.ranges import Window
 from mcwatch.simulator import FinderRules, Shape
+from mcwatch.sources.message_finder import reader
 from tests.fakes.clock import START
 from tests.unit.sources.message_finder.finders import HOUR, QUIET, SECOND, add, covered, owed, stopped, subjects
 from tests.unit.sources.world import world
@@ -43,6 +46,19 @@ async def test_pages_without_a_count_are_halved() -> None:
     assert {Identity.CONTENT} == {page.identity for page in found}
     assert all(len(page.rows) < 10 for page in found)
     assert wanted == set(subjects(pages))
+
+
+async def test_an_answer_too_large_to_keep_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than so many rows are kept at once, but for those of a single second; all of them come."""
+    monkeypatch.setattr(reader, "_MOST_WHOLE", 20)
+    async with world(replace(QUIET, rules=UNSTABLE, finder=Shape(page_cap=10))) as simulated:
+        wanted = add(simulated, 65)
+        simulated.simulator.add_mail(count=33, subject="burst", received_ago_secs=90)
+        pages = await simulated.read(simulated.finder(identity="content", page_size=10))
+        assert [] == owed(simulated, HOUR)
+        assert [] == covered(simulated, Cover.INCOMPLETE)
+    assert wanted | {"burst"} == set(subjects(pages))
+    assert {START - 90 * SECOND} == {row.received_at for page in pages if len(page.rows) > 20 for row in page.rows}
 
 
 async def test_a_second_is_taken_as_it_is() -> None:
