@@ -105,9 +105,9 @@ class ApiConfig(Config):
     )
     tls: TlsConfig = Field(TlsConfig(), description="Whom to trust, for example a proxy that inspects TLS.")
     max_answer: Size = Field(
-        64 * _MIB,
+        16 * _MIB,
         gt=0,
-        description="Largest answer accepted, unpacked, 64MiB by default: far above a full page, so that a broken or "
+        description="Largest answer accepted, unpacked, 16MiB by default: far above a full page, so that a broken or "
         "hostile answer costs bounded memory.",
     )
 

@@ -28,6 +28,9 @@ _TOO_SLOW = frozenset({FailureReason.TIMEOUT, FailureReason.SERVER})
 _MOST_WHOLE = 20_000
 """Rows of an answer that are kept until all of it is there, where rows are known by content."""
 
+_MOST_TOO_LARGE = 16
+"""Six hours are halved so often until seconds are left: an API that goes on answering so much is broken."""
+
 _ENDINGS = "#endings"
 """Behind a search's name, in which it cannot stand: the cursor that keeps what its answers have taught."""
 
@@ -57,6 +60,7 @@ class _Learnt:
         self.stored = msgspec.json.encode(self.endings)
         self.width = Width(manner.widest, manner.page_size)
         self.totals = Totals()
+        self.too_large = 0
 
     def shows_all(self, search: Search, window: Window, sheet: Sheet[str], notices: Notices) -> bool:
         """Tell whether the last page of a window showed the last of it."""
@@ -167,8 +171,15 @@ class WindowReader:
                 self._of(search).width.halve(window)
             if error.reason is not FailureReason.TOO_LARGE:
                 raise
-            # More than an answer may weigh is more than an answer shows: ask for less.
+            # More than an answer may weigh is more than an answer shows: ask for less, unless less weighs as much.
+            learnt = self._of(search)
+            learnt.too_large += 1
+            if learnt.too_large > _MOST_TOO_LARGE:
+                learnt.too_large = 0
+                raise
             outcome.complete = False
+        else:
+            self._of(search).too_large = 0
 
     async def _read_window(
         self, search: Search, window: Window, priority: Priority, outcome: "_Outcome", unread: Unread

@@ -24,7 +24,7 @@ _DENSE = 4
 """A page whose seconds fill at least one in so many of their span is read as one range, which costs a third."""
 _HISTORY_SECS = 27 * 86_400
 _KEPT_BYTES = 64 * 1024
-"""Of a row that cannot be read: enough to see what it is, where an answer of 64 MiB may be one such row."""
+"""Of a row that cannot be read: enough to see what it is, where an answer of 16 MiB may be one such row."""
 
 _REMEMBER = (
     "INSERT INTO seen (slot, marks, chains, touched_secs) VALUES (?, ?, ?, ?)"

@@ -77,7 +77,7 @@ def test_refusals(keys: dict[str, object], text: str) -> None:
 def test_defaults() -> None:
     """Nothing but the credentials must be written."""
     config = parse()
-    assert (120, 30.0, None, True, 64 * 2**20) == (
+    assert (120, 30.0, None, True, 16 * 2**20) == (
         config.max_requests_per_minute,
         config.request_timeout,
         config.proxy,
