@@ -94,7 +94,7 @@ class QuotaGate:
     async def turn(self, endpoint: Endpoint, priority: Priority = Priority.FRESH) -> None:
         """Wait until a request to ``endpoint`` may be sent, and count it as sent."""
         if not self._waiting and self.wait_secs(endpoint, priority) <= 0:
-            self._take(endpoint)
+            self._take(endpoint, priority)
             return
         began = self._clock.monotonic()
         self._arrivals += 1
@@ -104,7 +104,7 @@ class QuotaGate:
             self._pressure.waits(began)
         try:
             await self._wait(ticket)
-            self._take(endpoint)
+            self._take(endpoint, priority)
         finally:
             self._waiting.remove(ticket)
             now = self._clock.monotonic()
@@ -146,10 +146,10 @@ class QuotaGate:
                 return
             await self._clock.sleep(max(firm_secs, min(soft_secs, _RECHECK_SECS), _YIELD_SECS))
 
-    def _take(self, endpoint: Endpoint) -> None:
+    def _take(self, endpoint: Endpoint, priority: Priority) -> None:
         now = self._clock.monotonic()
         self._ceiling.take(now)
-        self._scopes[endpoint].take(now)
+        self._scopes[endpoint].take(now, is_urgent=priority in _URGENT)
         self._pressure.sent(now)
 
     def _waits_secs(self, endpoint: Endpoint, priority: Priority) -> tuple[float, float]:

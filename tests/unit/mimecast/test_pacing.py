@@ -83,7 +83,7 @@ def test_between_two_answers_the_pace_is_kept() -> None:
     """Requests sent while no answer came are spaced too."""
     scope = Scope()
     scope.tell(0.0, 100, 5, 60.0)
-    scope.take(10.0)
+    scope.take(10.0, is_urgent=True)
     assert 10.0 == scope.pace_secs(10.0, 0.0)
 
 
@@ -94,3 +94,23 @@ def test_nothing_left_closes() -> None:
     scope.tell(0.0, None, 0, 10.0)
     scope.close(0.0, 5.0)
     assert 60.0 == scope.closed_until
+
+
+def test_what_urgent_requests_will_take_is_left_to_them() -> None:
+    """Fresh reads that take 20 of 50 calls a minute keep the others out of the last 20, however much that is."""
+    scope = Scope()
+    for second in range(0, 120, 3):
+        scope.take(1000.0 + second, is_urgent=True)
+    scope.tell(1120.0, 50, 21, 60.0)
+    assert (0.0, 0.0) == (scope.pace_secs(1120.0, 0.0), scope.pace_secs(1120.0, 0.1))
+    scope.tell(1120.0, 50, 19, 60.0)
+    assert (0.0, 60.0) == (scope.pace_secs(1120.0, 0.0), scope.pace_secs(1120.0, 0.1))
+
+
+def test_a_first_poll_is_no_rate() -> None:
+    """Twenty searches read at once at the start do not keep the rest waiting for the reset."""
+    scope = Scope()
+    for _ in range(20):
+        scope.take(1000.0, is_urgent=True)
+    scope.tell(1001.0, 100, 80, 60.0)
+    assert 0.0 == scope.pace_secs(1001.0, 0.1)
