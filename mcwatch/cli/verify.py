@@ -74,7 +74,8 @@ def exit_code(report: "VerifyReport") -> int:
 async def _verify(settings: "Settings", request: "RangeRequest", *, repair: bool) -> "VerifyReport":
     from mcwatch.cli.control import ask_on, talk
     from mcwatch.cli.progress import metered, note
-    from mcwatch.domain.verification import Tally, VerifiedStep, VerifyPlan
+    from mcwatch.domain.tally import Tally
+    from mcwatch.domain.verification import VerifiedStep, VerifyPlan
 
     async with talk(settings) as other:
         plan = await other.ask("/verify/plan", VerifyPlan, request)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import msgspec
@@ -11,13 +11,14 @@ from mcwatch.domain.errors import FailureReason, McwatchError, PermanentError
 from mcwatch.domain.event import identity
 from mcwatch.domain.identity import Identity
 from mcwatch.domain.page import FinderPage
-from mcwatch.domain.record import Record, Unreadable
+from mcwatch.domain.record import Record
 from mcwatch.domain.window.coverage import Cover, Span
 from mcwatch.domain.window.ranges import ONE_SECOND, Window, whole_second
 from mcwatch.domain.window.truncation import Endings, Totals, Width
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.mimecast.quota import Priority
+from mcwatch.sources.message_finder.answers import Answer, Outcome
 from mcwatch.sources.message_finder.notices import Notices
 from mcwatch.sources.message_finder.rows import ROWS, FinderItem, FinderRow
 from mcwatch.sources.message_finder.searches import EVERYTHING, ROUTES, STATUSES, Narrowing, Search, request_of
@@ -106,7 +107,7 @@ class WindowReader:
                 middle = window.start + width.now
                 pending.append(Window(middle, window.end))
                 window = Window(window.start, middle)
-            outcome = _Outcome()
+            outcome = Outcome()
             async for page in self._attempt(search, window, priority, outcome, unread):
                 yield page
             if outcome.complete:
@@ -130,7 +131,7 @@ class WindowReader:
             async for page in self.read(search, second, priority):
                 yield page
             return
-        whole, parts = _Outcome(), _Outcome()
+        whole, parts = Outcome(), Outcome()
         async for page in self._part(search, second, EVERYTHING, whole, priority):
             yield page
         if not whole.complete:
@@ -159,7 +160,7 @@ class WindowReader:
         return FinderPage(rows=(), covered={search.name: spans})
 
     async def _attempt(
-        self, search: Search, window: Window, priority: Priority, outcome: "_Outcome", unread: Unread
+        self, search: Search, window: Window, priority: Priority, outcome: Outcome, unread: Unread
     ) -> AsyncIterator[FinderPage]:
         """Read a window as one, and learn from it where that is too much."""
         try:
@@ -182,16 +183,16 @@ class WindowReader:
             self._of(search).too_large = 0
 
     async def _read_window(
-        self, search: Search, window: Window, priority: Priority, outcome: "_Outcome", unread: Unread
+        self, search: Search, window: Window, priority: Priority, outcome: Outcome, unread: Unread
     ) -> AsyncIterator[FinderPage]:
         """Yield the pages of one window; the last one brings coverage, unless the answer looks cut short."""
         learnt = self._of(search)
         request = request_of(search, window, self._manner.search_reason)
         doubts = partial(learnt.endings.looks_capped, window, unread(window))
-        answer = _Answer(whole_second(self._client.server_now()))
+        answer = Answer(whole_second(self._client.server_now()))
         async for sheet in self._listing(priority).pages(self._client, request, _keys, doubts):
             if sheet.first:
-                answer = _Answer(whole_second(self._client.server_now()))
+                answer = Answer(whole_second(self._client.server_now()))
             answer.add(sheet, keep=self._by_content)
             if self._by_content and answer.size > _MOST_WHOLE and window.length > ONE_SECOND:
                 # Too much to keep at once counts as cut; nothing of it was handed on, and its halves bring it again.
@@ -222,7 +223,7 @@ class WindowReader:
     def _last(self, sheet: Sheet[str]) -> FinderPage:
         return FinderPage(rows=self._kept(sheet.rows), unreadable=sheet.unreadable)
 
-    def _whole(self, answer: "_Answer", window: Window, outcome: "_Outcome") -> FinderPage:
+    def _whole(self, answer: Answer, window: Window, outcome: Outcome) -> FinderPage:
         """Return all rows as one page: by content a row is known by its number among its like in the whole answer.
 
         What was cut is asked for again in halves; only a second, which cannot be, is taken as it is.
@@ -232,11 +233,11 @@ class WindowReader:
         return FinderPage(rows=rows, unreadable=answer.unreadable, identity=Identity.CONTENT)
 
     async def _by_route(
-        self, search: Search, second: Window, shown: "_Outcome", priority: Priority
+        self, search: Search, second: Window, shown: Outcome, priority: Priority
     ) -> AsyncIterator[FinderPage]:
         cut = []
         for route in ROUTES:
-            part = _Outcome()
+            part = Outcome()
             async for page in self._part(search, second, {"route": [route]}, part, priority):
                 yield page
             shown.keys |= part.keys
@@ -253,7 +254,7 @@ class WindowReader:
                     yield page
 
     async def _part(
-        self, search: Search, second: Window, narrowing: Narrowing, shown: "_Outcome", priority: Priority
+        self, search: Search, second: Window, narrowing: Narrowing, shown: Outcome, priority: Priority
     ) -> AsyncIterator[FinderPage]:
         request = request_of(search, second, self._manner.search_reason, narrowing)
         learnt = self._of(search)
@@ -277,47 +278,6 @@ class WindowReader:
         if routes is None:
             return rows
         return [row for row in rows if row.route is None or row.route.lower() in routes]
-
-
-class _Outcome:
-    """What answers have shown: whether none of them was cut, the rows, and how many rows the API said there are."""
-
-    def __init__(self) -> None:
-        self.complete = True
-        self.keys: set[str] = set()
-        self.total = 0
-        self.other_routes = False
-        """Whether there were rows of routes that were not asked for."""
-
-    def shows(self, other: "_Outcome") -> bool:
-        """Tell whether these rows hold all the others and all the API said there are."""
-        return other.keys <= self.keys and len(self.keys) >= other.total
-
-
-class _Answer:
-    """One pass over the pages of a window, begun at ``at`` on the API's clock."""
-
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-        self.size = 0
-        self.first_page = 0
-        self.longest_page = 0
-        self.rows: list[Record] = []
-        self.unreadable: list[Unreadable] = []
-
-    def add(self, sheet: Sheet[str], *, keep: bool) -> None:
-        size = len(sheet.rows) + len(sheet.unreadable)
-        self.size += size
-        self.longest_page = max(self.longest_page, size)
-        if sheet.first:
-            self.first_page = size
-        if keep:
-            self.rows += sheet.rows
-            self.unreadable += sheet.unreadable
-
-    def counts_each_once(self, last: Sheet[str]) -> bool:
-        """Tell whether no row can stand in it twice, as the pages of a living list show some."""
-        return self.size in {self.first_page, last.total}
 
 
 def _keys(rows: Sequence[Record]) -> list[str]:

@@ -15,7 +15,8 @@ from mcwatch.cli.control import ask_on
 from mcwatch.domain.backfill import BackfilledStep, BackfillPlan, RangeRequest
 from mcwatch.domain.outbox import DeadLetter
 from mcwatch.domain.page import PageTransaction
-from mcwatch.domain.verification import Tally, VerifiedStep, VerifyPlan, VerifyReport
+from mcwatch.domain.tally import Tally
+from mcwatch.domain.verification import VerifiedStep, VerifyPlan, VerifyReport
 from mcwatch.domain.window.coverage import Cover, Span
 from mcwatch.httpserver.control import ControlRequest
 from mcwatch.settings import Settings

@@ -12,7 +12,8 @@ from mcwatch.cli.control import ask_on
 from mcwatch.domain.backfill import ranges_of
 from mcwatch.domain.errors import PermanentError
 from mcwatch.domain.page import FinderPage
-from mcwatch.domain.verification import Tally, VerifiedStep, VerifyPlan, VerifyReport
+from mcwatch.domain.tally import Tally
+from mcwatch.domain.verification import VerifiedStep, VerifyPlan, VerifyReport
 from mcwatch.domain.window.coverage import Cover, Span
 from mcwatch.domain.window.ranges import Window
 from mcwatch.simulator import Fault, FinderRules, Shape, SimulatorConfig

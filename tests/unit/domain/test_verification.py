@@ -6,16 +6,15 @@ import msgspec
 import pytest
 
 from mcwatch.domain.backfill import ranges_of
+from mcwatch.domain.tally import Tally, verdict_in_words
 from mcwatch.domain.verification import (
     MOST_MISSING,
     MissingRow,
     RowCounts,
     SearchPlan,
-    Tally,
     Verdict,
     VerifiedStep,
     VerifyPlan,
-    verdict_in_words,
 )
 from mcwatch.domain.window.ranges import Window
 
