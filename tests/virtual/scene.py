@@ -240,7 +240,8 @@ class Scene:
             assert (0, 0) == (one.waiting, one.skipped)
         shown = sum(one.raw is not None for one, _ in self.simulator.ledger.entries())
         surely = sum(one.raw is not None for one in self.witness.shown())
-        assert surely <= sum(snapshot.undecodable_letters.values()) + self.odd_events <= shown
+        kept = sum(snapshot.undecodable_letters.values())
+        assert surely <= kept + self.odd_events <= shown, f"{surely} shown for sure, {kept} kept, {self.odd_events} read"
 
 
 def _written(secs: float) -> str:
