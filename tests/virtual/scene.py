@@ -241,7 +241,7 @@ class Scene:
         shown = sum(one.raw is not None for one, _ in self.simulator.ledger.entries())
         surely = sum(one.raw is not None for one in self.witness.shown())
         kept = sum(snapshot.undecodable_letters.values())
-        assert surely <= kept + self.odd_events <= shown, f"{surely} shown for sure, {kept} kept, {self.odd_events} read"
+        assert surely <= kept + self.odd_events <= shown, f"{surely} shown, {kept} kept, {self.odd_events} read"
 
 
 def _written(secs: float) -> str:
