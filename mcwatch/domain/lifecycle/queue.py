@@ -139,13 +139,10 @@ class QueueRule:
                 entry.last_seen_at = self._at
                 touched.add(key)
             if entry.state == state:
-                changes.duplicates += 1
                 continue
             touched.add(key)
             event_or_none = self._change(entry, row, state)
-            if event_or_none is None:
-                changes.duplicates += 1
-            else:
+            if event_or_none is not None:
                 changes.events.append(event_or_none)
         changes.keep = {key: _ENCODER.encode(live[key]) for key in touched}
         return changes

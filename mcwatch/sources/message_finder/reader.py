@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from mcwatch.domain.errors import FailureReason, McwatchError, PermanentError
+from mcwatch.domain.errors import AuthError, FailureReason, McwatchError, PermanentError
 from mcwatch.domain.event import identity
 from mcwatch.domain.identity import Identity
 from mcwatch.domain.page import FinderPage
@@ -17,6 +17,7 @@ from mcwatch.domain.window.ranges import ONE_SECOND, Window, whole_second
 from mcwatch.domain.window.truncation import Endings, Totals, Width
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
+from mcwatch.mimecast.errors import HistoryExceeded
 from mcwatch.mimecast.quota import Priority
 from mcwatch.sources.message_finder.answers import Answer, Outcome
 from mcwatch.sources.message_finder.notices import Notices
@@ -135,11 +136,8 @@ class WindowReader:
         async for page in self._part(search, second, EVERYTHING, whole, priority):
             yield page
         if not whole.complete:
-            try:
-                async for page in self._by_route(search, second, parts, priority):
-                    yield page
-            except PermanentError:
-                return
+            async for page in self._in_parts(search, second, parts, priority):
+                yield page
         if whole.complete or (parts.complete and parts.shows(whole)):
             yield self._covering(search, second, Cover.READ)
 
@@ -231,6 +229,18 @@ class WindowReader:
         wanted = outcome.complete or window.length <= ONE_SECOND
         rows = self._kept(answer.rows) if wanted else []
         return FinderPage(rows=rows, unreadable=answer.unreadable, identity=Identity.CONTENT)
+
+    async def _in_parts(
+        self, search: Search, second: Window, shown: Outcome, priority: Priority
+    ) -> AsyncIterator[FinderPage]:
+        try:
+            async for page in self._by_route(search, second, shown, priority):
+                yield page
+        except (AuthError, HistoryExceeded):
+            raise
+        except PermanentError:
+            # What the API refuses here is the fields that narrow.
+            shown.complete = False
 
     async def _by_route(
         self, search: Search, second: Window, shown: Outcome, priority: Priority

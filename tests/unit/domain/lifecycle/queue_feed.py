@@ -77,10 +77,11 @@ class QueueFeed:
         strangers = {key: row for key, row in keyed.items() if key not in live}
         places = {second_of(row, key) for key, row in strangers.items()}
         visits = read_visits({place: self.chains[place] for place in places & self.chains.keys()}, strangers)
-        return self._apply(queue, self._rule(queue).decide_rows(list(keyed.items()), live, visits))
+        changes = self._rule(queue).decide_rows(list(keyed.items()), live, visits)
+        self.duplicates += len(keyed) - len(changes.events)
+        return self._apply(queue, changes)
 
     def _apply(self, queue: str, changes: Changes) -> list[Event]:
-        self.duplicates += changes.duplicates
         self.stays[queue].update(changes.keep)
         self.passages.update({(stay.entry, stay.visit): stay for stay in changes.passages})
         for key in changes.drop:
