@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mcwatch.telemetry.metrics_page import metrics_page
-from scripts import configuration_page, status_schema
+from scripts import configuration_page, fields_page, status_schema
 
 ROOT = Path(__file__).parents[1]
 PAGES: dict[str, Callable[[], str]] = {
     "docs/CONFIGURATION.md": configuration_page.render,
+    "docs/FIELDS.md": fields_page.render,
     "docs/METRICS.md": metrics_page,
     "docs/status.schema.json": status_schema.render,
 }
