@@ -30,6 +30,10 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-run requirements/dev.txt
 	$(PIP) install --quiet --require-hashes -r requirements/dev.txt
 	touch $@
 
+$(VENV)/.stamp-counterparts: $(VENV)/.stamp-dev requirements/counterparts.txt
+	$(PIP) install --quiet --require-hashes --no-deps -r requirements/counterparts.txt
+	touch $@
+
 setup: $(VENV)/.stamp-dev ## Make .venv with everything that development needs, from the hashed lock files
 
 run: $(VENV)/.stamp-run ## Run the demo: the daemon against the built-in simulator (alias: demo)
@@ -37,7 +41,7 @@ run: $(VENV)/.stamp-run ## Run the demo: the daemon against the built-in simulat
 
 demo: run
 
-test: setup ## Run all tests, with the Debian packages they use where those may be installed
+test: $(VENV)/.stamp-counterparts ## Run all tests, with the Debian packages they use where those may be installed
 	@scripts/install-packages $$(sed 's/#.*//' tests/system-packages.txt) \
 		|| echo "Tests that need these packages are skipped; each skip below names what it lacks." >&2
 	$(PYTEST) -n 2 $(QUICK_TESTS)

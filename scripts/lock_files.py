@@ -19,14 +19,16 @@ from typing import Any
 _COMPILE = (
     "pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11".split()
 )
-_GROUPS = {"run": [], "build": ["build"], "dev": ["dev"]}
-"""The dependency groups in each file of requirements/; all but ``build`` hold the project's own dependencies too."""
+_GROUPS = {"run": [], "build": ["build"], "dev": ["dev"], "counterparts": ["counterparts"]}
+"""The dependency groups in each file of requirements/."""
+_ALONE = frozenset({"build", "counterparts"})
+"""The files that do not hold the project's own dependencies."""
 
 
 def lock(name: str, output: Path, *options: str) -> bool:
     """Resolve one lock file into ``output``, keeping its pins where they still fit; return whether uv could."""
     uv = str(Path(sys.executable).with_name("uv"))
-    inputs = [] if name == "build" else ["pyproject.toml"]
+    inputs = [] if name in _ALONE else ["pyproject.toml"]
     inputs += [word for group in _GROUPS[name] for word in ("--group", group)]
     done = subprocess.run([uv, *_COMPILE, *options, *inputs, "-o", str(output)], capture_output=True, text=True)
     if done.returncode and "--offline" not in options:
@@ -42,7 +44,7 @@ def pins(path: Path) -> set[tuple[str, str, str]]:
 
 def direct_requirements(name: str, project: dict[str, Any]) -> set[str]:
     """Return the names that pyproject.toml asks for in this lock file."""
-    wanted = [] if name == "build" else list(project["project"]["dependencies"])
+    wanted = [] if name in _ALONE else list(project["project"]["dependencies"])
     for group in _GROUPS[name]:
         wanted += [entry for entry in project["dependency-groups"][group] if isinstance(entry, str)]
     return {re.split(r"[^A-Za-z0-9._-]", entry, maxsplit=1)[0].lower() for entry in wanted}
