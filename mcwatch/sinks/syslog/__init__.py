@@ -1,4 +1,4 @@
-"""Syslog: RFC 5424 messages over UDP, TCP or TLS."""
+"""Syslog: RFC 5424 messages over UDP, TCP, TLS or RELP."""
 
 from mcwatch.sinks.syslog.config import SyslogSinkConfig
 

@@ -23,6 +23,11 @@ _FIRST_LOOK_SECS = 0.0002  # loopback and LAN acknowledge within this
 _LONGEST_LOOK_SECS = 0.02
 _QUIET_SECS = 0.25
 """Where the kernel cannot be asked: a peer that has not closed or reset by then is taken to have the bytes."""
+_PROBATION_SECS = 0.15
+"""A peer that turns us away does so soon after it has our first bytes: with TLS 1.3 it sees our certificate only after
+the handshake is over here, a TLS port finds that we speak none, a relay that nobody is behind it. Its kernel has
+acknowledged those bytes all the same."""
+_PATIENCE_SECS = 0.5  # where nothing is sent that would have to travel first, a distant peer needs longer
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}  # dead peers found within a minute
 
 
@@ -41,13 +46,25 @@ def unacknowledged_bytes(descriptor: int) -> int | None:
 class Connection:
     """A connected socket and its TLS session. Closed for good by the first failure."""
 
-    def __init__(self, sock: socket.socket, tls: TlsSession | None, outstanding: Callable[[int], int | None]) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        tls: TlsSession | None,
+        user_timeout_secs: float,
+        outstanding: Callable[[int], int | None],
+        heard: Callable[[bytes], None] | None,
+    ) -> None:
         self._sock = sock
+        # A send must be able to end within the time that its caller gives it.
+        self._longest_pause_secs = user_timeout_secs / 2
         self._tls = tls
         self._outstanding = outstanding
+        self._heard = heard
         self._loop = asyncio.get_running_loop()
         self._lost = asyncio.Event()
         self._why: OSError | None = None
+        self.proved = False
+        """Whether it has outlived the first bytes sent."""
 
     @classmethod
     async def open(
@@ -57,8 +74,13 @@ class Connection:
         *,
         user_timeout_secs: float,
         outstanding: Callable[[int], int | None] = unacknowledged_bytes,
+        heard: Callable[[bytes], None] | None = None,
     ) -> Self:
-        """Connect and shake hands; ``tls`` is the context and the name to check. Raises OSError, ssl.SSLError too."""
+        """Connect and shake hands; ``tls`` is the context and the name to check. Raises OSError, ssl.SSLError too.
+
+        ``heard`` is given what the peer says, and nothing (``b""``) when the connection is lost; without it what the
+        peer says is dropped.
+        """
         family, target = address
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -70,26 +92,46 @@ class Connection:
             if tls:
                 session = TlsSession(*tls)
                 await session.handshake(sock)
-            connection = cls(sock, session, outstanding)
+            connection = cls(sock, session, user_timeout_secs, outstanding, heard)
             loop.add_reader(sock.fileno(), connection._read)
         except BaseException:
             sock.close()
             raise
         return connection
 
-    async def send(self, data: bytes) -> None:
-        """Send ``data`` and return once the peer's kernel has acknowledged all of it; raises LostError, OSError."""
+    async def prove(self) -> None:
+        """Return when the peer has not turned us away for a while, with nothing sent; raises LostError."""
+        await self._lost_within(_PATIENCE_SECS)
+        self.raise_if_lost()
+
+    async def write(self, data: bytes) -> None:
+        """Hand ``data`` to the kernel; raises LostError, OSError."""
         self._read()  # a close that arrived since the last batch
-        self._raise_if_lost()
+        self.raise_if_lost()
         await self._loop.sock_sendall(self._sock, self._tls.encrypted(data) if self._tls else data)
+
+    async def send(self, data: bytes) -> None:
+        """Send ``data`` and return once the peer's kernel has acknowledged all of it; raises LostError, OSError.
+
+        The first time it waits a moment longer, for the peer to turn us away.
+        """
+        await self.write(data)
         await self._acknowledged()
+        if not self.proved:
+            await self._lost_within(_PROBATION_SECS)
         self._read()  # a reset empties the queue as well
-        self._raise_if_lost()
+        self.raise_if_lost()
+        self.proved = True
 
     @property
     def lost(self) -> bool:
         """Whether the peer has closed or reset the connection."""
         return self._lost.is_set()
+
+    def raise_if_lost(self) -> None:
+        """Raise LostError when the peer has closed or reset the connection."""
+        if self._lost.is_set():
+            raise LostError from self._why
 
     def close(self) -> None:
         """Close the socket, with a TLS farewell if there is room for it."""
@@ -118,19 +160,22 @@ class Connection:
 
     async def _lost_within(self, secs: float) -> None:
         try:
-            async with asyncio.timeout(secs):
+            async with asyncio.timeout(min(secs, self._longest_pause_secs)):
                 await self._lost.wait()
         except TimeoutError:
             pass
 
     def _read(self) -> None:
-        """Take what the peer says: syslog has no answers, so only its end matters, and what TLS needs to hear."""
+        """Take what the peer says, and its end."""
         if self._lost.is_set():
             return
         try:
             for _ in range(_READS):
                 data = self._sock.recv(_READ_BYTES)
-                if not data or (self._tls and self._tls.heard(data)):
+                said, ended = self._tls.heard(data) if self._tls and data else (data, not data)
+                if self._heard and said:
+                    self._heard(said)
+                if ended:
                     self._set_lost(None)
                     return
         except BlockingIOError:
@@ -142,10 +187,8 @@ class Connection:
         self._why = why
         self._lost.set()
         self._loop.remove_reader(self._sock.fileno())
-
-    def _raise_if_lost(self) -> None:
-        if self._lost.is_set():
-            raise LostError from self._why
+        if self._heard:
+            self._heard(b"")
 
 
 def _tune(sock: socket.socket, user_timeout_secs: float) -> None:

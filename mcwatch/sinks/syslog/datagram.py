@@ -5,7 +5,7 @@ import errno
 import socket
 from collections.abc import Mapping
 
-from mcwatch.domain.delivery import Refusal
+from mcwatch.domain.delivery import Refusal, Verdicts
 from mcwatch.domain.errors import FailureReason
 from mcwatch.sinks.syslog.address import Address
 from mcwatch.sinks.syslog.encoder import Encoder
@@ -30,7 +30,7 @@ class DatagramSink(SyslogSink):
         (await self._connect()).close()
         return f"{self._address} resolves; UDP does not tell whether anybody listens"
 
-    async def _transmit(self, messages: Mapping[int, bytes]) -> dict[int, Refusal]:
+    async def _transmit(self, messages: Mapping[int, bytes]) -> Verdicts:
         refused: dict[int, Refusal] = {}
         try:
             if not self._socket:
@@ -45,7 +45,7 @@ class DatagramSink(SyslogSink):
         except OSError as error:
             self._close()
             raise translated(error, str(self._address)) from error
-        return refused
+        return Verdicts(refused=refused)
 
     async def _send(self, sock: socket.socket, message: bytes) -> Refusal | None:
         try:

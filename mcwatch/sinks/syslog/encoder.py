@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from mcwatch.domain.delivery import Batch, Refusal
 from mcwatch.domain.errors import FailureReason
-from mcwatch.sinks.syslog.clipping import clip
-from mcwatch.sinks.syslog.rfc5424 import UTF8_BOM, Origin, header, neutralised
+from mcwatch.sinks.syslog.clipping import clip_json, clip_text
+from mcwatch.sinks.syslog.rfc5424 import UTF8_BOM, Header, neutralised
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Encoder:
     JSON mostly stumble over it.
     """
 
-    origin: Origin
+    header: Header
     max_message_bytes: int
     frame: Callable[[bytes], bytes]
     bom: bool = False
@@ -37,19 +37,20 @@ class Encoder:
         refused: dict[int, Refusal] = {}
         clipped = 0
         mark = UTF8_BOM if self.bom else b""
+        clip = clip_json if batch.content_type == "application/json" else clip_text
+        write, frame, limit_bytes = self.header.write, self.frame, self.max_message_bytes
         for index, (head, payload) in enumerate(zip(batch.heads, batch.payloads, strict=True)):
-            start = header(head, self.origin) + mark
-            room = self.max_message_bytes - len(start)
+            start = write(head) + mark
             text = neutralised(payload)
-            if len(text) <= room:
-                messages[index] = self.frame(start + text)
+            if len(start) + len(text) <= limit_bytes:
+                messages[index] = frame(start + text)
                 continue
-            shortened = clip(text, room)
+            shortened = clip(text, limit_bytes - len(start))
             if shortened is None:
-                refused[index] = _too_large(len(start) + len(text), self.max_message_bytes)
+                refused[index] = _too_large(len(start) + len(text), limit_bytes)
             else:
                 clipped += 1
-                messages[index] = self.frame(start + shortened)
+                messages[index] = frame(start + shortened)
         return Encoded(messages, refused, clipped)
 
 

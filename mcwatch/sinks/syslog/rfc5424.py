@@ -1,6 +1,7 @@
 """The bytes of a syslog message and its frame: RFC 5424 and, around it, RFC 6587. Pure."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from enum import IntEnum
@@ -9,11 +10,17 @@ from functools import lru_cache
 from mcwatch.domain.delivery import EventHead
 
 UTF8_BOM = b"\xef\xbb\xbf"
+EXAMPLE_ENTERPRISE = 32473
+"""RFC 5612 sets this number aside for examples; whoever has one of their own uses that."""
 _NIL = "-"
 _NOT_PRINTUSASCII = re.compile(r"[^!-~]")
 _TAB = 9
 _CONTROLS_TO_SPACES = bytes(0x20 if code < 0x20 and code != _TAB else code for code in range(256))
 """TAB stays: it separates the fields of LEEF and breaks no frame."""
+_PARAM_ESCAPES = {**dict.fromkeys(range(0x20), " "), **{ord(sign): f"\\{sign}" for sign in '"\\]'}}
+"""RFC 5424 section 6.3.3: these three are escaped and nothing else; control characters would break LF framing."""
+_STAMP = len("2026-01-05T09:29:02.000")  # without its offset, which is 0
+_KINDS_OF_HEADER = 1024  # accounts times kinds times statuses: far fewer
 
 
 class Facility(IntEnum):
@@ -42,10 +49,16 @@ class Facility(IntEnum):
 
 
 class Severity(IntEnum):
-    """RFC 5424 table 2, as far as it is used."""
+    """RFC 5424 table 2, under the names syslog.conf uses."""
 
+    EMERG = 0
+    ALERT = 1
+    CRIT = 2
+    ERR = 3
+    WARNING = 4
     NOTICE = 5
     INFO = 6
+    DEBUG = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +71,42 @@ class Origin:
     procid: str
 
 
-def severity_of(_head: EventHead) -> Severity:
-    """Return the severity of an event; every kind is informational, none asks for action."""
-    return Severity.INFO
+class Header:
+    """Writes what stands before MSG (RFC 5424 section 6).
 
+    Args:
+        origin: who speaks.
+        severities: by the mail's status or, where it has none of these, by the event's kind; others are informational.
+        enterprise_number: under which the structured data stands (section 7.2.2); None leaves it out.
+    """
 
-def header(head: EventHead, origin: Origin) -> bytes:
-    """Return the header up to and with the space before MSG (RFC 5424 section 6): no structured data."""
-    stamp = head.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
-    pri = origin.facility * 8 + severity_of(head)
-    return f"<{pri}>1 {stamp}Z {_names(origin, head.kind)} - ".encode("ascii")
+    def __init__(self, origin: Origin, severities: Mapping[str, Severity], enterprise_number: int | None) -> None:
+        self._origin = origin
+        self._severities = severities
+        self._element = None if enterprise_number is None else f"mcwatch@{enterprise_number}"
+        # Of an event only its time and id are its own: the rest is put together once per combination.
+        self._parts = lru_cache(maxsize=_KINDS_OF_HEADER)(self._around)
+
+    def write(self, head: EventHead) -> bytes:
+        """Return the header up to and with the space before MSG."""
+        start, middle, end = self._parts(head.kind, head.account, head.status)
+        at = head.occurred_at if head.occurred_at.tzinfo is UTC else head.occurred_at.astimezone(UTC)
+        stamp = at.isoformat("T", "milliseconds")[:_STAMP]
+        event_id = head.event_id.translate(_PARAM_ESCAPES) if self._element else ""
+        return f"{start}{stamp}{middle}{event_id}{end}".encode("utf-8", "replace")
+
+    def _around(self, kind: str, account: str, status: str | None) -> tuple[str, str, str]:
+        """Return what stands before the time, between it and the event id, and after that."""
+        start = f"<{self._origin.facility * 8 + self._severity(kind, status)}>1 "
+        middle = f"Z {_names(self._origin, kind)} "
+        if not self._element:
+            return start, middle + _NIL, " "
+        account, kind = account.translate(_PARAM_ESCAPES), kind.translate(_PARAM_ESCAPES)
+        return start, f'{middle}[{self._element} account="{account}" kind="{kind}" event_id="', '"] '
+
+    def _severity(self, kind: str, status: str | None) -> Severity:
+        by_kind = self._severities.get(kind, Severity.INFO)
+        return by_kind if status is None else self._severities.get(status, by_kind)
 
 
 def neutralised(payload: bytes) -> bytes:
@@ -85,9 +124,8 @@ def lf_framed(message: bytes) -> bytes:
     return message + b"\n"
 
 
-@lru_cache(maxsize=64)
 def _names(origin: Origin, kind: str) -> str:
-    """Return HOSTNAME APP-NAME PROCID MSGID: a handful of combinations, the same for every event."""
+    """Return HOSTNAME APP-NAME PROCID MSGID."""
     host, app, procid = _name(origin.hostname, 255), _name(origin.app_name, 48), _name(origin.procid, 128)
     return f"{host} {app} {procid} {_name(kind, 32)}"
 

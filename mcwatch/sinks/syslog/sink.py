@@ -3,19 +3,21 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 import structlog
 
-from mcwatch.domain.delivery import Batch, Refusal, Verdicts
+from mcwatch.domain.delivery import Batch, Verdicts
+from mcwatch.sinks.base import OneAtATime
 from mcwatch.sinks.syslog.address import Address
 from mcwatch.sinks.syslog.encoder import Encoder
 
 _LOG = structlog.get_logger(__name__)
 
 
-class SyslogSink(ABC):
+class SyslogSink(OneAtATime, ABC):
     """Sends events as syslog messages; the transports differ in what counts as accepted."""
 
     def __init__(self, address: Address, encoder: Encoder) -> None:
@@ -30,7 +32,7 @@ class SyslogSink(ABC):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        await self._farewell()
 
     async def deliver(self, batch: Batch) -> Verdicts:
         """Send the batch, shortening what is too long; what cannot be shortened is refused."""
@@ -47,16 +49,20 @@ class SyslogSink(ABC):
         if not encoded.messages:
             return Verdicts(refused=encoded.refused)
         async with self._one_batch:
-            refused = await self._transmit(encoded.messages)
-        return Verdicts(refused={**encoded.refused, **refused})
+            verdicts = await self._transmit(encoded.messages)
+        return replace(verdicts, refused=encoded.refused | verdicts.refused) if encoded.refused else verdicts
 
     @abstractmethod
     async def check(self) -> str:
         """Reach the receiver without sending a message."""
 
     @abstractmethod
-    async def _transmit(self, messages: Mapping[int, bytes]) -> dict[int, Refusal]:
-        """Send framed messages, by the event's index, and return what was refused."""
+    async def _transmit(self, messages: Mapping[int, bytes]) -> Verdicts:
+        """Send messages, keyed by the event's index, and return what became of them under the same keys."""
+
+    async def _farewell(self) -> None:
+        """Let go of the receiver at the end."""
+        self._close()
 
     @abstractmethod
     def _close(self) -> None:

@@ -41,17 +41,21 @@ class TlsSession:
         self._ssl.write(data)
         return self._outgoing.read()
 
-    def heard(self, data: bytes) -> bool:
-        """Take in what the peer sent and return whether it said farewell; raises ssl.SSLError on its alert."""
+    def heard(self, data: bytes) -> tuple[bytes, bool]:
+        """Take in what the peer sent; return what it says and whether it said farewell.
+
+        Raises ssl.SSLError on its alert.
+        """
         self._incoming.write(data)
+        said = bytearray()
         try:
-            while self._ssl.read(_READ_BYTES):
-                pass
+            while part := self._ssl.read(_READ_BYTES):
+                said += part
         except ssl.SSLWantReadError:
-            return False
+            return bytes(said), False
         except ssl.SSLZeroReturnError:
-            return True
-        return True
+            pass
+        return bytes(said), True
 
     def farewell(self) -> bytes:
         """Return the closing alert (RFC 8446 section 6.1)."""

@@ -1,15 +1,23 @@
-"""Syslog receivers that unframe what they get as RFC 6587 says."""
+"""Syslog receivers that unframe what they get as RFC 6587 and the specification of RELP say."""
 
 import asyncio
+import re
 import socket
 import ssl
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import trustme
 from typing_extensions import override
 
 from tests.contract.sink_targets.base import STALL_SECS, ConfiguredTarget, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_HEADER = re.compile(rb"<\d{1,3}>1(?: [!-~]+){5} ")
+_STRUCTURED_DATA = re.compile(rb'(?:-|(?:\[[^ =\]"]{1,32}(?: [^ =\]"]{1,32}="(?:[^"\\\]]|\\["\\\]])*")*\])+)(?: |$)')
+_RELP_BYTES = 128 * 1024
 
 
 class StreamSyslogTarget(ConfiguredTarget):
@@ -46,6 +54,7 @@ class StreamSyslogTarget(ConfiguredTarget):
         for connection in self._connections:
             if connection.transport:
                 connection.transport.abort()
+                await connection.ended.wait()
 
     @override
     async def stall(self) -> None:
@@ -84,6 +93,7 @@ class _Receiving(asyncio.Protocol):
     def __init__(self, target: StreamSyslogTarget) -> None:
         self._target = target
         self.got = bytearray()
+        self.ended = asyncio.Event()
         self.transport: asyncio.Transport | None = None
 
     @override
@@ -93,6 +103,10 @@ class _Receiving(asyncio.Protocol):
         if self._target.stalled:
             # Not at once: uvloop starts to read after this call.
             asyncio.get_running_loop().call_soon(self.transport.pause_reading)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -148,6 +162,113 @@ class UdpSyslogTarget(ConfiguredTarget):
             self.heard()
 
 
+class RelpTarget(StreamSyslogTarget):
+    """A RELP receiver that ends the connection at the first frame that is not as the specification wants it."""
+
+    def __init__(self, directory: Path, *, tls: bool = False) -> None:
+        super().__init__(directory, tls=tls)
+        self.violations: list[str] = []
+        self.sessions: list[_RelpSession] = []
+        self.messages: list[bytes] = []
+        self.answer: Callable[[bytes], bytes] = self.accept
+        """What a message is answered with; nothing keeps the answer back."""
+
+    def accept(self, message: bytes) -> bytes:
+        """Answer as most do."""
+        return b"200 OK"
+
+    @override
+    def options(self) -> dict[str, Any]:
+        options = super().options() | {"transport": "relp"}
+        del options["framing"]
+        return options
+
+    @override
+    def payloads(self) -> list[bytes]:
+        assert self.violations == []
+        return [message_payload(message) for message in self.messages]
+
+    @override
+    def _accept(self) -> asyncio.Protocol:
+        self.sessions.append(_RelpSession(self))
+        self._connections.append(self.sessions[-1])
+        return self.sessions[-1]
+
+
+class _RelpSession(_Receiving):
+    """The server's side of a session: specification 0.0.1, 2008-03-19."""
+
+    def __init__(self, target: RelpTarget) -> None:
+        super().__init__(target)
+        self._relp = target
+        self._expected = 1
+        self._is_open = False
+        self.is_closed = False
+        self.txnrs: list[int] = []
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self.got += data
+        try:
+            while frame := self._next_frame():
+                self._obey(*frame)
+        except ValueError as violation:
+            self._relp.violations.append(str(violation))
+            assert self.transport
+            self.transport.abort()
+        self._relp.heard()
+
+    def say(self, txnr: int, command: bytes, data: bytes = b"") -> None:
+        """Send a frame."""
+        assert self.transport
+        self.transport.write(b"%d %b %d%b\n" % (txnr, command, len(data), b" " + data if data else b""))
+
+    def _next_frame(self) -> tuple[int, bytes, bytes] | None:
+        """Take one whole frame off what was received: TXNR SP COMMAND SP DATALEN [SP DATA] LF."""
+        header = re.match(rb"(\d+) ([^ ]+) (\d+)([ \n])", self.got)
+        if not header:
+            if len(self.got) > 60:
+                raise ValueError("no header")
+            return None
+        number, command, digits, separator = header.groups()
+        length = int(digits)
+        if len(number) > 9 or len(digits) > 9 or length > _RELP_BYTES or not re.fullmatch(b"[a-zA-Z]{1,32}", command):
+            raise ValueError("a header beyond its limits")
+        if (length == 0) != (separator == b"\n"):
+            raise ValueError("a separator where there is no data, or none where there is")
+        end = header.end() + length
+        if length and len(self.got) <= end:
+            return None
+        if length and self.got[end] != 0x0A:
+            raise ValueError("no trailer")
+        data = bytes(self.got[header.end() : end])
+        del self.got[: end + (1 if length else 0)]
+        return int(number), command, data
+
+    def _obey(self, txnr: int, command: bytes, data: bytes) -> None:
+        if txnr != self._expected or self.is_closed:
+            raise ValueError(f"transaction {txnr} instead of {self._expected}, or after the end")
+        self._expected = 1 if txnr == 999_999_999 else txnr + 1
+        self.txnrs.append(txnr)
+        if not self._is_open:
+            offers = dict(line.partition(b"=")[::2] for line in data.split(b"\n") if line)
+            if command != b"open" or not offers[b"relp_version"].isdigit() or offers[b"commands"] != b"syslog":
+                raise ValueError("no open, or one without offers")
+            self._is_open = True
+            self.say(txnr, b"rsp", b"200 OK\nrelp_version=0\nrelp_software=strict,1,none\ncommands=syslog")
+        elif command == b"close" and not data:
+            self.is_closed = True
+            self.say(txnr, b"rsp")
+            self.say(0, b"serverclose")
+        elif command == b"syslog":
+            self._relp.messages.append(data)
+            answer = self._relp.answer(data)
+            if answer:
+                self.say(txnr, b"rsp", answer)
+        else:
+            raise ValueError(f"command {command!r}")
+
+
 def octet_counted_messages(stream: bytes) -> list[bytes]:
     """Take a stream apart as a receiver does (RFC 6587 section 3.4.1); an incomplete last message is left out."""
     found, position = [], 0
@@ -167,8 +288,17 @@ def lf_messages(stream: bytes) -> list[bytes]:
 
 
 def message_payload(message: bytes) -> bytes:
-    """Return what follows the header of an RFC 5424 message without structured data."""
-    return message.split(b" ", 7)[7]
+    """Return what follows the header and the structured data of an RFC 5424 message."""
+    return message_parts(message)[1]
+
+
+def message_parts(message: bytes) -> tuple[bytes, bytes]:
+    """Return structured data and MSG of an RFC 5424 message (section 6)."""
+    header = _HEADER.match(message)
+    assert header, "no RFC 5424 header"
+    data = _STRUCTURED_DATA.match(message, header.end())
+    assert data, "no structured data, and no - in its place"
+    return data[0].removesuffix(b" "), message[data.end() :]
 
 
 def _server_tls(directory: Path) -> ssl.SSLContext:

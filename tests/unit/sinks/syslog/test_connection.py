@@ -2,11 +2,12 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from mcwatch.sinks.syslog.connection import Connection, LostError
+from mcwatch.sinks.syslog.connection import Connection, LostError, unacknowledged_bytes
 
 
 @pytest.fixture
@@ -72,6 +73,17 @@ async def test_a_peer_that_closed_before_gets_nothing(listener: socket.socket) -
     assert asked == []
 
 
+async def test_the_first_send_can_end_within_a_short_time_out(listener: socket.socket) -> None:
+    """The wait for being turned away is never longer than half the time for sending."""
+    address = (socket.AF_INET, listener.getsockname())
+    connection = await Connection.open(address, None, user_timeout_secs=0.02)
+    peer, _ = await asyncio.get_running_loop().sock_accept(listener)
+    with peer:
+        async with asyncio.timeout(0.14):
+            await connection.send(b"x")
+        connection.close()
+
+
 async def test_what_a_peer_says_is_not_kept(listener: socket.socket) -> None:
     """A receiver that talks back does no harm."""
     connection, peer, _ = await _connected(listener, [0])
@@ -80,3 +92,88 @@ async def test_what_a_peer_says_is_not_kept(listener: socket.socket) -> None:
         await connection.send(b"x")
         connection.close()
     assert connection.lost is False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the figure is Linux's")
+async def test_the_kernel_says_what_the_peer_has_not_taken(listener: socket.socket) -> None:
+    """While the peer's buffers are full a send goes on; once they are read it ends, and nothing is outstanding."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    loop = asyncio.get_running_loop()
+    connection = await Connection.open((socket.AF_INET, listener.getsockname()), None, user_timeout_secs=1)
+    peer, _ = await loop.sock_accept(listener)
+    with peer:
+        peer.settimeout(0)
+        connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
+        data = b"x" * 200_000
+        sending = asyncio.create_task(connection.send(data))
+        await asyncio.sleep(0.05)
+        assert not sending.done()
+        assert unacknowledged_bytes(connection._sock.fileno())
+        received = 0
+        while received < len(data):
+            received += len(await loop.sock_recv(peer, 65536))
+        await sending
+        assert unacknowledged_bytes(connection._sock.fileno()) == 0
+        connection.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the option is Linux's")
+async def test_unacknowledged_bytes_end_the_connection_after_the_time_given(listener: socket.socket) -> None:
+    """TCP_USER_TIMEOUT and keep-alive are set, so that a peer that vanished is noticed."""
+    address = (socket.AF_INET, listener.getsockname())
+    connection = await Connection.open(address, None, user_timeout_secs=1.5)
+    found = [
+        connection._sock.getsockopt(level, option)
+        for level, option in [
+            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+            (socket.IPPROTO_TCP, socket.TCP_NODELAY),
+        ]
+    ]  # fmt: skip
+    connection.close()
+    assert (found[0], all(found)) == (1500, True)
+
+
+async def test_a_peer_that_hangs_up_after_the_handshake_is_noticed(listener: socket.socket) -> None:
+    """With TLS 1.3 that is how a missing client certificate shows, after the handshake."""
+    connection, peer, _ = await _connected(listener, [0])
+    asyncio.get_running_loop().call_later(0.01, peer.close)
+    with pytest.raises(LostError):
+        await connection.prove()
+    connection.close()
+
+
+async def test_a_peer_that_stays_has_proved_itself(listener: socket.socket) -> None:
+    """A silent peer is what a syslog receiver is."""
+    connection, peer, _ = await _connected(listener, [0])
+    with peer:
+        await connection.prove()
+        connection.close()
+
+
+async def test_who_wants_to_hear_is_told_what_the_peer_says_and_that_it_has_gone(listener: socket.socket) -> None:
+    """The words come in order, and nothing at all stands for the end."""
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    address = (socket.AF_INET, listener.getsockname())
+    connection = await Connection.open(address, None, user_timeout_secs=1, heard=heard.put_nowait)
+    peer, _ = await asyncio.get_running_loop().sock_accept(listener)
+    peer.send(b"hello")
+    first = await heard.get()
+    peer.close()
+    assert (first, await heard.get()) == (b"hello", b"")
+    connection.close()
+
+
+async def test_the_first_bytes_count_only_when_the_peer_has_stayed(listener: socket.socket) -> None:
+    """Acknowledged by its kernel and then hung up on, they are not sent; what comes later on has no such wait."""
+    connection, peer, _ = await _connected(listener, [0])
+    asyncio.get_running_loop().call_later(0.01, peer.close)
+    with pytest.raises(LostError):
+        await connection.send(b"x")
+    connection.close()
+    connection, peer, _ = await _connected(listener, [0])
+    with peer:
+        await connection.send(b"x")
+        before = asyncio.get_running_loop().time()
+        await connection.send(b"x")
+        assert asyncio.get_running_loop().time() - before < 0.1
+        connection.close()

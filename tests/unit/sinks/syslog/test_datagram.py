@@ -9,7 +9,7 @@ from mcwatch.sinks.syslog import SyslogSinkConfig
 from mcwatch.sinks.syslog.address import Address
 from mcwatch.sinks.syslog.datagram import DatagramSink
 from mcwatch.sinks.syslog.encoder import Encoder
-from mcwatch.sinks.syslog.rfc5424 import Facility, Origin
+from mcwatch.sinks.syslog.rfc5424 import Facility, Header, Origin
 from tests.contract.sink_events import batch_of, event, numbered
 from tests.contract.sink_targets.base import free_port
 
@@ -18,7 +18,7 @@ async def test_what_no_datagram_holds_is_refused_alone() -> None:
     """A message that the kernel finds too long is refused by its index; its neighbours arrive."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        encoder = Encoder(Origin(Facility.LOCAL0, "h", "a", "1"), 2**20, bytes)
+        encoder = Encoder(Header(Origin(Facility.LOCAL0, "h", "a", "1"), {}, None), 2**20, bytes)
         address = Address("127.0.0.1", receiver.getsockname()[1])
         async with DatagramSink(address, encoder, send_timeout_secs=1) as sink:
             verdicts = await sink.deliver(batch_of(event(0), event(1, "x" * 70_000), event(2)))
