@@ -9,7 +9,8 @@ from pathlib import Path
 import structlog
 
 from mcwatch.domain.errors import MisconfiguredError
-from mcwatch.sinks.file.rotation import make_directory, rotate, sync_directory
+from mcwatch.sinks.file.compression import SLICE_BYTES, Compression
+from mcwatch.sinks.file.rotation import RotationRules, make_directory, rotate, sync_directory
 from mcwatch.sinks.file.tail import ForeignFileError, Mended, mend
 
 _LOG = structlog.get_logger(__name__)
@@ -30,11 +31,11 @@ class Journal:
     one writer of a file.
     """
 
-    def __init__(self, path: Path, rotate_at_bytes: int, keep: int) -> None:
+    def __init__(self, path: Path, rules: RotationRules, slice_bytes: int = SLICE_BYTES) -> None:
         self._path = path
-        self._rotate_at_bytes = rotate_at_bytes
-        self._keep = keep
+        self._rules = rules
         self._descriptor: int | None = None
+        self._compression = Compression(path, rules, slice_bytes)
 
     def append(self, data: bytes) -> None:
         """Append ``data`` and sync it; on an error the file is as long as before. Raises OSError, LockedError."""
@@ -46,12 +47,19 @@ class Journal:
             os.fsync(descriptor)
         except OSError:
             with suppress(OSError):  # what cannot be taken back now is mended at the next open
-                os.ftruncate(descriptor, size)
+                # Somebody may have truncated it meanwhile; it must not grow by a hole then.
+                if os.fstat(descriptor).st_size > size:
+                    os.ftruncate(descriptor, size)
             self.close()
             raise
+        self._compression.step(len(data))
 
     def close(self) -> None:
         """Close the file; the next append opens it again."""
+        self._compression.abandon()
+        self._release()
+
+    def _release(self) -> None:
         if self._descriptor is not None:
             with suppress(OSError):
                 os.close(self._descriptor)
@@ -63,13 +71,29 @@ class Journal:
             _LOG.info("file_reopened", path=str(self._path), why="moved away or deleted")
             self.close()
         descriptor = self._descriptor if self._descriptor is not None else self._open()
-        size = os.fstat(descriptor).st_size
-        if size and size + adding_bytes > self._rotate_at_bytes:
-            rotate(self._path, self._keep)
-            self.close()
+        status = os.fstat(descriptor)
+        size = status.st_size
+        if size and (size + adding_bytes > self._rules.at_bytes or self._is_of_another_period(descriptor, status)):
+            rotate(self._path, self._rules.keep)
+            self._release()
             descriptor, size = self._open(), 0
             _LOG.info("file_rotated", path=str(self._path))
         return descriptor, size
+
+    def _is_of_another_period(self, descriptor: int, status: os.stat_result) -> bool:
+        """Tell whether the file was last written to in another period than this one.
+
+        What the file system calls now is the time it gives a file that is touched. The file has its own time back where
+        it is to be rotated, so that a rotation which fails or is cut short by a crash stays due.
+        """
+        if self._rules.every_secs is None:
+            return False
+        period_ns = round(self._rules.every_secs * 1e9)
+        os.utime(descriptor)
+        if status.st_mtime_ns // period_ns == os.fstat(descriptor).st_mtime_ns // period_ns:
+            return False
+        _give_time(descriptor, status)
+        return True
 
     def _was_moved(self, descriptor: int) -> bool:
         ours = os.fstat(descriptor)
@@ -89,6 +113,7 @@ class Journal:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
+        self._compression.look()
         return descriptor
 
     def _claim(self, descriptor: int) -> None:
@@ -102,6 +127,7 @@ class Journal:
             raise LockedError from error
         except OSError:
             _LOG.debug("file_lock_unsupported", path=str(self._path))
+        status = os.fstat(descriptor)
         try:
             mended = mend(descriptor)
         except ForeignFileError as error:
@@ -111,3 +137,10 @@ class Journal:
             ) from error
         if mended is not Mended.NOTHING:
             _LOG.warning("file_half_line_mended", path=str(self._path), how=mended.value)
+            _give_time(descriptor, status)
+
+
+def _give_time(descriptor: int, status: os.stat_result) -> None:
+    """Set the file's times to those given: rotation by time goes by when a batch was last written."""
+    with suppress(PermissionError):  # of another owner's file they cannot be set
+        os.utime(descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -7,15 +7,17 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
+from uuid import UUID
 
 from pydantic import Field
 
 from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, Verdicts
 from mcwatch.domain.errors import FailureReason, McwatchError, MisconfiguredError, TransientError
 from mcwatch.interfaces import Sink
-from mcwatch.option_types import Size
-from mcwatch.sinks.base import BaseSinkConfig, BlockingThread, lines
+from mcwatch.option_types import Duration, Size
+from mcwatch.sinks.base import BaseSinkConfig, BlockingThread, OneAtATime, lines
 from mcwatch.sinks.file.journal import Journal, LockedError
+from mcwatch.sinks.file.rotation import RotationRules
 
 _TIMEOUT_SECS = 60.0
 """A disk that needs longer for a batch is stuck (network file systems do that)."""
@@ -40,12 +42,12 @@ _WRONG_PATH = {
 }
 
 
-class FileSink:
+class FileSink(OneAtATime):
     """Appends lines to one file."""
 
-    def __init__(self, path: Path, rotate_at_bytes: int, keep: int, *, timeout_secs: float = _TIMEOUT_SECS) -> None:
+    def __init__(self, path: Path, rules: RotationRules, *, timeout_secs: float = _TIMEOUT_SECS) -> None:
         self._path = path
-        self._journal = Journal(path, rotate_at_bytes, keep)
+        self._journal = Journal(path, rules)
         self._timeout_secs = timeout_secs
         self._thread = BlockingThread("file-sink")
 
@@ -118,7 +120,7 @@ class FileSink:
 
 
 class FileSinkConfig(BaseSinkConfig):
-    """A local file of lines, rotated by size."""
+    """A local file of lines, rotated by size and time."""
 
     type: Literal["file"] = Field(description="A local file, one event per line.")
     path: Path = Field(description="The file to append to; missing directories are created, files with mode 0640.")
@@ -128,13 +130,25 @@ class FileSinkConfig(BaseSinkConfig):
         description="Bytes at which the file is renamed to `path`.1 and a new one begun. "
         "Default 100MiB: quick to open and copy, rare to rotate.",
     )
+    rotate_every: Duration | None = Field(
+        None,
+        ge=60,
+        description="Also begin a new file in each period of this length, counted in UTC: 1d at midnight, 1h on the "
+        "hour. It happens with the first batch of the new period. Default: by size alone.",
+    )
     keep: int = Field(
         10,
         ge=1,
         le=1000,
-        description="Rotated files to keep; the oldest beyond that is deleted. Default 10: about 1.1 GiB at most.",
+        description="Rotated files to keep, compressed or not; the oldest beyond that is deleted. Default 10: about "
+        "1.1 GiB at most, where they are not compressed.",
+    )
+    compress: bool = Field(
+        False,
+        description="Compress rotated files with gzip, to `path`.1.gz and so on, a little after each batch. Off, so "
+        "that they can be read at once.",
     )
 
-    def build(self) -> Sink:
+    def build(self, channel: UUID | None = None) -> Sink:
         """Return the sink."""
-        return FileSink(self.path, self.rotate_at, self.keep)
+        return FileSink(self.path, RotationRules(self.rotate_at, self.keep, self.rotate_every, self.compress))

@@ -2,7 +2,8 @@
 
 Every accepted batch ends with a line end that was synced. So a last line without one was either never accepted, and
 will be sent again: it is cut off; or somebody took the line end away later (editors do): then it is a whole JSON
-value, and gets its line end back. Neither loses what was accepted, and no line stays broken.
+value, and gets its line end back. Neither loses what was accepted, and no line stays broken. Lines that are no JSON
+(CEF, LEEF) do not tell the two apart: there it is cut off, which costs the line an editor has spoilt.
 """
 
 import os

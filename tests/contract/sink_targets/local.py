@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from mcwatch.domain.errors import FailureReason, TransientError
 from mcwatch.interfaces import Sink
-from mcwatch.sinks.file import FileSink
+from mcwatch.sinks.file import FileSink, RotationRules
 from mcwatch.sinks.stdout import StdoutSink
 from tests.contract.sink_targets.base import STALL_SECS, Target
 from tests.fakes.sink import FakeSink
@@ -157,7 +157,7 @@ class FileTarget(Target):
 
     @override
     def build(self) -> Sink:
-        return FileSink(self._path, 2**30, 3, timeout_secs=STALL_SECS)
+        return FileSink(self._path, RotationRules(2**30, 3), timeout_secs=STALL_SECS)
 
     @override
     def payloads(self) -> list[bytes]:

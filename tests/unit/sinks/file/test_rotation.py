@@ -19,8 +19,20 @@ def _content(directory: Path) -> dict[str, str]:
         ({"e": "0", "e.1": "1", "e.2": "2", "e.3": "3"}, {"e.1": "0", "e.2": "1", "e.3": "2"}),
         ({"e": "0", "e.2": "2", "e.3": "3"}, {"e.1": "0", "e.2": "2", "e.3": "3"}),
         ({"e": "0", "e.1": "1", "e.3": "3"}, {"e.1": "0", "e.2": "1", "e.3": "3"}),
+        ({"e": "0", "e.1": "1", "e.2.gz": "2"}, {"e.1": "0", "e.2": "1", "e.3.gz": "2"}),
+        ({"e": "0", "e.1.gz": "1", "e.2": "2", "e.3.gz": "3"}, {"e.1": "0", "e.2.gz": "1", "e.3": "2"}),
+        ({"e": "0", "e.1": "1", "e.1.gz": "1", "e.2.gz": "2"}, {"e.1": "0", "e.2": "1", "e.2.gz": "1", "e.3.gz": "2"}),
+        (
+            {"e": "0", "e.1.gz": "1", "e.2.gz": "2", "e.3": "3", "e.3.gz": "3"},
+            {"e.1": "0", "e.2.gz": "1", "e.3.gz": "2"},
+        ),
+        ({"e": "0", "e.2.gz": "2", "e.3.gz": "3"}, {"e.1": "0", "e.2.gz": "2", "e.3.gz": "3"}),
+        ({"e": "0", "e.4": "4", "e.gz": "x"}, {"e.1": "0", "e.4": "4", "e.gz": "x"}),
     ],
-    ids=["first", "second", "full", "gap-at-1", "gap-at-2"],
+    ids=[
+        *("first", "second", "full", "gap-at-1", "gap-at-2"),
+        *("mixed", "mixed-full", "both-forms", "both-forms-full", "gap-before-compressed", "foreign"),
+    ],
 )
 def test_files_move_up_by_one(tmp_path: Path, before: dict[str, str], after: dict[str, str]) -> None:
     """The newest is .1, only the one beyond ``keep`` is lost, and a gap is filled before anything is lost."""

@@ -17,6 +17,7 @@ from mcwatch.sinks.file.tail import ForeignFileError, Mended, mend
         (b'{"a":1}\n{"b":', b'{"a":1}\n', Mended.CUT),
         (b'{"a":1}\n{"b":2}', b'{"a":1}\n{"b":2}\n', Mended.COMPLETED),
         (b'{"b":', b"", Mended.CUT),
+        (b"CEF:0|a|b|1|c|d|3|msg={1}\nCEF:0|a|b|1|c|d|3|msg={2}", b"CEF:0|a|b|1|c|d|3|msg={1}\n", Mended.CUT),
         (b"\n\0\0\0", b"\n", Mended.CUT),
         (b'{"a":1}\n' + b"x" * 200_000, b'{"a":1}\n', Mended.CUT),
     ],
