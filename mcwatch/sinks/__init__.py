@@ -4,13 +4,22 @@ from typing import Annotated, Union
 
 from pydantic import Field
 
+from mcwatch.sinks.elasticsearch import ElasticsearchSinkConfig
 from mcwatch.sinks.file import FileSinkConfig
 from mcwatch.sinks.http import HttpSinkConfig
+from mcwatch.sinks.splunk_hec import SplunkHecSinkConfig
 from mcwatch.sinks.stdout import StdoutSinkConfig
 from mcwatch.sinks.syslog import SyslogSinkConfig
 
 SinkConfig = Annotated[
-    Union[StdoutSinkConfig, FileSinkConfig, SyslogSinkConfig, HttpSinkConfig],  # noqa: UP007 - one line per member to come
+    Union[  # noqa: UP007 - one line per member to come
+        StdoutSinkConfig,
+        FileSinkConfig,
+        SyslogSinkConfig,
+        HttpSinkConfig,
+        ElasticsearchSinkConfig,
+        SplunkHecSinkConfig,
+    ],
     Field(discriminator="type", description="Where the events go."),
 ]
 

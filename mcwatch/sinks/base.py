@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
+from uuid import UUID
 
-from mcwatch.interfaces import Sink
+from mcwatch.interfaces import Acknowledgements, Sink
 from mcwatch.option_types import Config
 
 T = TypeVar("T")
@@ -19,8 +20,19 @@ class BaseSinkConfig(Config):
     """Options of one kind of sink; every subclass adds ``type``, which tells it from the others."""
 
     @abstractmethod
-    def build(self) -> Sink:
-        """Return the sink, without touching the target."""
+    def build(self, channel: UUID | None = None) -> Sink:
+        """Return the sink, without touching the target.
+
+        ``channel`` is what a receiver may know this destination by; it stays the same across restarts. None makes one
+        up, for a sink that is only tried.
+        """
+
+
+class OneAtATime:
+    """The traits of a sink that has one delivery under way and takes the target's answer for the last word."""
+
+    most_at_once = 1
+    acknowledgements: Acknowledgements | None = None
 
 
 def lines(payloads: Sequence[bytes]) -> bytes:

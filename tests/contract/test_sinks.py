@@ -2,15 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from structlog.testing import capture_logs
 
-from mcwatch.domain.delivery import ALL_ACCEPTED, Batch
+from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, Verdicts
 from mcwatch.domain.errors import FailureReason, McwatchError, TransientError
 from mcwatch.interfaces import Sink
 from mcwatch.sinks import SinkConfig
@@ -54,7 +55,7 @@ async def test_delivers_everything_in_order(target: Target) -> None:
     """What was accepted has arrived, whole, in the order given."""
     batches = [numbered(40), numbered(1, start=40), numbered(30, start=41)]
     async with target.build() as sink:
-        verdicts = [await sink.deliver(batch) for batch in batches]
+        verdicts = [await _accepted(sink, batch) for batch in batches]
         received = await target.received(71)
     assert verdicts == [ALL_ACCEPTED] * 3
     assert _documents(received) == _documents([payload for batch in batches for payload in batch.payloads])
@@ -64,7 +65,7 @@ async def test_bytes_arrive_as_they_were(target: Target) -> None:
     """No sink changes a JSON payload, hostile subjects included."""
     batch = batch_of(*(event(number, subject) for number, subject in enumerate(HOSTILE_SUBJECTS)))
     async with target.build() as sink:
-        assert await sink.deliver(batch) == ALL_ACCEPTED
+        assert await _accepted(sink, batch) == ALL_ACCEPTED
         received = await target.received(len(batch))
     assert received == list(batch.payloads)
 
@@ -72,7 +73,7 @@ async def test_bytes_arrive_as_they_were(target: Target) -> None:
 async def test_an_empty_batch_is_accepted(target: Target) -> None:
     """Nothing to send is no reason to fail."""
     async with target.build() as sink:
-        assert await sink.deliver(Batch((), ())) == ALL_ACCEPTED
+        assert await _accepted(sink, Batch((), ())) == ALL_ACCEPTED
 
 
 async def test_check_answers_in_words_and_sends_no_event(target: Target) -> None:
@@ -88,7 +89,7 @@ async def test_comes_up_without_its_target_and_finds_it_later(stopped: Target) -
         with pytest.raises(TransientError) as failure:
             await sink.deliver(numbered(3))
         await stopped.start()
-        assert await sink.deliver(numbered(3)) == ALL_ACCEPTED
+        assert await _accepted(sink, numbered(3)) == ALL_ACCEPTED
         assert _documents(await stopped.received(3)) == _documents(numbered(3).payloads)
         await stopped.stop()
     assert failure.value.reason is not FailureReason.INTERNAL
@@ -179,6 +180,18 @@ async def test_neither_secrets_nor_mail_show_up(stopped: Target, logs: list[Any]
     assert [word for word in (*SECRETS, MAIL_CONTENT, "amy@corp.example") if word in text] == []
 
 
+async def _accepted(sink: Sink, batch: Batch) -> Verdicts:
+    """Deliver and wait until what was only handed over is confirmed."""
+    verdicts = await sink.deliver(batch)
+    if verdicts.receipt is None:
+        return verdicts
+    assert sink.acknowledgements
+    confirmed: Collection[bytes] = ()
+    while verdicts.receipt not in confirmed:
+        confirmed = await sink.acknowledgements.confirmed([verdicts.receipt])
+    return replace(verdicts, receipt=None)
+
+
 async def _deliver(sink: Sink, batch: Batch) -> None:
     await sink.deliver(batch)
 
@@ -193,7 +206,7 @@ async def _until_accepted(sink: Sink, batch: Batch) -> None:
     """Deliver as a dispatcher does: again after each transient failure."""
     while True:
         try:
-            assert await sink.deliver(batch) == ALL_ACCEPTED
+            assert await _accepted(sink, batch) == ALL_ACCEPTED
         except TransientError:
             continue
         return

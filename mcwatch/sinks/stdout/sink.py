@@ -5,13 +5,14 @@ import threading
 from functools import partial
 from types import TracebackType
 from typing import Literal, Self
+from uuid import UUID
 
 from pydantic import Field
 
 from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, Verdicts
 from mcwatch.domain.errors import FailureReason, TransientError
 from mcwatch.interfaces import Sink
-from mcwatch.sinks.base import BaseSinkConfig, BlockingThread, lines
+from mcwatch.sinks.base import BaseSinkConfig, BlockingThread, OneAtATime, lines
 from mcwatch.sinks.stdout.readable import readable_line
 from mcwatch.sinks.stdout.writer import LineWriter
 
@@ -24,7 +25,7 @@ _CLOSE_SECS = 1.0
 Readable = Literal["never", "auto", "always"]
 
 
-class StdoutSink:
+class StdoutSink(OneAtATime):
     """Writes lines to standard output; accepted once written, nothing more."""
 
     def __init__(
@@ -99,6 +100,6 @@ class StdoutSinkConfig(BaseSinkConfig):
         "Default never, because what reads a daemon's output is usually a program.",
     )
 
-    def build(self) -> Sink:
+    def build(self, channel: UUID | None = None) -> Sink:
         """Return the sink."""
         return StdoutSink(self.readable)

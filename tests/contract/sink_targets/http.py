@@ -1,15 +1,32 @@
 """A web hook."""
 
 import asyncio
+import gzip
+import hashlib
+import hmac
 import socket
+import ssl
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import trustme
+import zstandard
 from aiohttp import web
 from typing_extensions import override
 
 from tests.contract.sink_targets.base import SECRETS, STALL_SECS, ConfiguredTarget, free_port
+
+
+@dataclass(frozen=True)
+class Wire:
+    """How a web hook wants its requests."""
+
+    body: str = "ndjson"
+    compression: str = "gzip"
+    tls: bool = False
+    signed: bool = False
 
 
 class HttpTarget(ConfiguredTarget):
@@ -17,11 +34,11 @@ class HttpTarget(ConfiguredTarget):
 
     type = "http"
 
-    def __init__(self, directory: Path, body: str = "ndjson", compression: str = "gzip") -> None:
+    def __init__(self, directory: Path, wire: Wire | None = None) -> None:
         super().__init__(directory)
-        self._body = body
-        self._compression = compression
+        self._wire = wire or Wire()
         self._port = free_port(socket.SOCK_STREAM)
+        self._tls = _server_tls(directory) if self._wire.tls else None
         self._runner: web.AppRunner | None = None
         self._answers = asyncio.Event()
         self._answers.set()
@@ -32,9 +49,10 @@ class HttpTarget(ConfiguredTarget):
     async def start(self) -> None:
         application = web.Application(client_max_size=2**26)
         application.router.add_route("*", "/in", self._take)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0, auto_decompress=False)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True).start()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True, ssl_context=self._tls)
+        await site.start()
 
     @override
     async def stop(self) -> None:
@@ -53,28 +71,57 @@ class HttpTarget(ConfiguredTarget):
 
     @override
     def options(self) -> dict[str, Any]:
-        return {
-            "url": f"http://user:{SECRETS[0]}@127.0.0.1:{self._port}/in?token={SECRETS[0]}",
+        where = f"localhost:{self._port}" if self._tls else f"127.0.0.1:{self._port}"
+        options: dict[str, Any] = {
+            "url": f"http{'s' if self._tls else ''}://user:{SECRETS[0]}@{where}/in?token={SECRETS[0]}",
             "headers": {"X-Key": SECRETS[1], "X-Token": {"file": str(self.directory / "token")}},
-            "body": self._body,
-            "compression": self._compression,
+            "body": self._wire.body,
+            "compression": self._wire.compression,
             "timeout": f"{STALL_SECS}s",
         }
+        if self._tls:
+            options["tls"] = {"ca_file": str(self.directory / "ca.pem")}
+        if self._wire.signed:
+            options["signature"] = {"secret": {"file": str(self.directory / "token")}}
+        return options
 
     @override
     def payloads(self) -> list[bytes]:
         return self._got
 
     async def _take(self, request: web.Request) -> web.Response:
-        body = await request.read()
+        raw = await request.read()
         self.engaged.set()
         await self._answers.wait()
+        assert request.headers["X-Key"] == SECRETS[1]
+        assert request.headers["X-Token"] == SECRETS[2]
+        if self._wire.signed:
+            assert request.headers["X-Mcwatch-Signature"] == _signature(request.headers["X-Mcwatch-Timestamp"], raw)
         if request.method == "POST":
-            assert request.headers["X-Key"] == SECRETS[1]
-            assert request.headers["X-Token"] == SECRETS[2]
-            if self._body == "array":
-                self._got += [bytes(one) for one in msgspec.json.decode(body, type=list[msgspec.Raw])]
-            else:
-                self._got += body.split(b"\n")[:-1]
+            self._got += self._events(_unpacked(raw, request.headers.get("Content-Encoding")))
         self.heard()
         return web.Response(status=204)
+
+    def _events(self, body: bytes) -> list[bytes]:
+        if self._wire.body == "array":
+            return [bytes(one) for one in msgspec.json.decode(body, type=list[msgspec.Raw])]
+        return [body] if self._wire.body == "single" else body.split(b"\n")[:-1]
+
+
+def _signature(timestamp: str, body: bytes) -> str:
+    """Sign as the description of the option says."""
+    return "sha256=" + hmac.new(SECRETS[2].encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def _unpacked(body: bytes, encoding: str | None) -> bytes:
+    if encoding == "zstd":
+        return zstandard.ZstdDecompressor().decompress(body)
+    return gzip.decompress(body) if encoding == "gzip" else body
+
+
+def _server_tls(directory: Path) -> ssl.SSLContext:
+    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    authority.cert_pem.write_to_path(directory / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA).configure_cert(context)
+    return context

@@ -1,0 +1,20 @@
+"""The web server behind a sink, which all sinks over HTTP share."""
+
+from mcwatch.sinks.receiver.config import TOKEN, ReceiverConfig, basic
+from mcwatch.sinks.receiver.packing import gzipped, zstandard_packed
+from mcwatch.sinks.receiver.receiver import Answer, Receiver, revealed
+from mcwatch.sinks.receiver.target import Header, ReceiverOptions, Target
+
+__all__ = [
+    "TOKEN",
+    "Answer",
+    "Header",
+    "Receiver",
+    "ReceiverConfig",
+    "ReceiverOptions",
+    "Target",
+    "basic",
+    "gzipped",
+    "revealed",
+    "zstandard_packed",
+]
