@@ -4,20 +4,17 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from types import SimpleNamespace, TracebackType
+from typing import Self
 
 import aiohttp
 from yarl import URL
 
 from mcwatch import __version__
 from mcwatch.domain.errors import FailureReason, MisconfiguredError, TransientError
-from mcwatch.httpclient.tls_contexts import shared_context
+from mcwatch.httpclient.tls_contexts import LiveContext
 from mcwatch.httpclient.translate import Where, translated
 from mcwatch.tls import TlsOptions
-
-if TYPE_CHECKING:
-    import ssl
 
 _MIB = 2**20
 _STREAMED_BYTES = _MIB  # aiohttp wants larger bodies as a file, so that writing them does not hold up the loop
@@ -39,6 +36,9 @@ class ClientOptions:
             whose status says whether they took the request, whatever becomes of their words.
         max_connections: connections open at a time.
         unix_socket: path of a Unix socket to use whatever host the URL names.
+        keeps_cookies: send cookies back, in memory only: load balancers find the same server by them.
+        repeats_stale: send a request again when a connection kept from an earlier one turns out to be closed. Whoever
+            closed it may have taken the request: for requests that may come twice.
     """
 
     timeout_secs: float = 30.0
@@ -49,6 +49,8 @@ class ClientOptions:
     cut_body: bool = False
     max_connections: int = 8
     unix_socket: Path | None = None
+    keeps_cookies: bool = False
+    repeats_stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +71,22 @@ class HttpClient:
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
         self._session: aiohttp.ClientSession | None = None
-        self._tls: ssl.SSLContext | None = None
+        self._tls: LiveContext | None = None
         self._proxy: URL | None = None
 
     async def __aenter__(self) -> Self:
         options = self._options
         self._proxy = _proxy_url(options.proxy) if options.proxy else None
-        self._tls = shared_context(options.tls)
+        self._tls = LiveContext(options.tls)
         self._session = aiohttp.ClientSession(
             connector=self._connector(),
-            cookie_jar=aiohttp.DummyCookieJar(),
+            # unsafe=True: also from a receiver that is named by its IP address.
+            cookie_jar=aiohttp.CookieJar(unsafe=True) if options.keeps_cookies else aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=options.timeout_secs, sock_connect=options.connect_timeout_secs),
             headers={"User-Agent": f"mcwatch/{__version__}"},
             trust_env=False,
             read_bufsize=_READ_BYTES,
+            trace_configs=[_connection_trace()] if options.repeats_stale else None,
         )
         return self
 
@@ -101,23 +105,44 @@ class HttpClient:
         Raises TransientError (TIMEOUT, CONNECTION; BAD_RESPONSE, TOO_LARGE when the answer cannot be read),
         MisconfiguredError (the URL; TLS when the other side is not whom it should be) and AuthError (the proxy's).
         """
-        if self._session is None:
-            raise RuntimeError("the HTTP client is used outside its context")
         target = _target_url(url)
         where = Where.of(target, self._proxy, self._options.unix_socket)
-        data = io.BytesIO(body) if body is not None and len(body) > _STREAMED_BYTES else body
-        with translated(where):
-            async with self._session.request(
-                method,
-                target,
-                headers=headers,
-                data=data,
-                allow_redirects=False,
-                proxy=self._proxy,
-                ssl=self._tls or True,
-            ) as response:
-                read = self._read_beginning(response) if self._options.cut_body else self._read(response, where)
-                return Response(response.status, response.headers, await read)
+        try:
+            with translated(where):
+                return await self._exchange(method, target, headers, body, where)
+        except MisconfiguredError as error:
+            if error.reason is FailureReason.TLS and self._tls and self._tls.trouble:
+                raise self._tls.trouble from error
+            raise
+
+    async def _exchange(
+        self, method: str, target: URL, headers: Mapping[str, str] | None, body: bytes | None, where: Where
+    ) -> Response:
+        session, tls = self._session, self._tls
+        if session is None or tls is None:
+            raise RuntimeError("the HTTP client is used outside its context")
+        while True:
+            connection = _Connection()
+            # Anew each time: sending closes it.
+            data = io.BytesIO(body) if body is not None and len(body) > _STREAMED_BYTES else body
+            try:
+                async with session.request(
+                    method,
+                    target,
+                    headers=headers,
+                    data=data,
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                    ssl=tls.get(),
+                    trace_request_ctx=connection,
+                ) as response:
+                    connection.is_kept = False  # it answers
+                    read = self._read_beginning(response) if self._options.cut_body else self._read(response, where)
+                    return Response(response.status, response.headers, await read)
+            except aiohttp.ClientConnectionError as error:
+                # Ends, because that connection is gone from the pool, and a new one is no kept one.
+                if not connection.is_kept or isinstance(error, TimeoutError) or session.closed:
+                    raise
 
     def _connector(self) -> aiohttp.BaseConnector:
         limit = self._options.max_connections
@@ -161,6 +186,26 @@ class HttpClient:
         except (aiohttp.ClientError, OSError, ValueError):
             response.close()
         return bytes(body[:limit])
+
+
+@dataclass(slots=True)
+class _Connection:
+    """Whether a request went out over a connection kept from an earlier one."""
+
+    is_kept: bool = False
+
+
+def _connection_trace() -> aiohttp.TraceConfig:
+    async def kept(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+        context.trace_request_ctx.is_kept = True
+
+    async def created(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+        context.trace_request_ctx.is_kept = False
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(kept)
+    trace.on_connection_create_end.append(created)
+    return trace
 
 
 def _target_url(text: str) -> URL:

@@ -30,6 +30,12 @@ class _Meaning:
 _CREDENTIAL = _Meaning(AuthError, FailureReason.AUTH, "check the credential and what it is allowed to do")
 _PROXY = _Meaning(AuthError, FailureReason.AUTH, "check the user name and the password in proxy")
 _ADDRESS = _Meaning(MisconfiguredError, FailureReason.MISCONFIGURED, "check the URL")
+_CERTIFICATE = _Meaning(
+    MisconfiguredError,
+    FailureReason.TLS,
+    "check tls.cert_file and tls.key_file: the proxy before the receiver wants a client certificate it trusts",
+)
+_PLAIN_TO_TLS = _Meaning(MisconfiguredError, FailureReason.MISCONFIGURED, "write the URL with https://")
 _LATER = _Meaning(TransientError, FailureReason.SERVER)
 _REFUSED = _Meaning(PermanentError, FailureReason.REFUSED)
 
@@ -43,6 +49,17 @@ _MEANINGS: dict[int, _Meaning] = {
     HTTPStatus.REQUEST_TIMEOUT: _LATER,
     HTTPStatus.TOO_EARLY: _LATER,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: _Meaning(PermanentError, FailureReason.TOO_LARGE),
+    495: _CERTIFICATE,
+    496: _CERTIFICATE,
+    497: _PLAIN_TO_TLS,
+}
+# nginx answers these three as a 400 which no receiver ever saw: as a word on the events it would make dead letters of
+# them. The whole beginning counts, for a receiver that quotes events is not to be taken for nginx.
+_NGINX_TITLE = b"<html>\r\n<head><title>400 %b</title></head>"
+_NGINX_MEANINGS = {
+    _NGINX_TITLE % b"The SSL certificate error": _CERTIFICATE,
+    _NGINX_TITLE % b"No required SSL certificate was sent": _CERTIFICATE,
+    _NGINX_TITLE % b"The plain HTTP request was sent to HTTPS port": _PLAIN_TO_TLS,
 }
 _REDIRECT = _Meaning(
     MisconfiguredError, FailureReason.MISCONFIGURED, "write the final URL; redirects are never followed"
@@ -62,7 +79,7 @@ def error_for(response: Response, what: str) -> McwatchError | None:
     wait_secs = _wait_secs(response)
     if status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.SERVICE_UNAVAILABLE and wait_secs is not None):
         return ThrottledError(message, retry_after_secs=wait_secs)
-    meaning = _meaning(status)
+    meaning = _meaning(response)
     return meaning.error(message, reason=meaning.reason, remedy=meaning.remedy, detail=excerpt(response))
 
 
@@ -71,12 +88,17 @@ def excerpt(response: Response) -> str:
     return response.body[:_EXCERPT_BYTES].decode("utf-8", "replace").strip()
 
 
-def _meaning(status: int) -> _Meaning:
+def _meaning(response: Response) -> _Meaning:
+    status = response.status
     known = _MEANINGS.get(status)
     if known:
         return known
     if 300 <= status < 400:
         return _REDIRECT
+    if status == HTTPStatus.BAD_REQUEST:
+        return next(
+            (meaning for title, meaning in _NGINX_MEANINGS.items() if response.body.startswith(title)), _REFUSED
+        )
     return _REFUSED if 400 <= status < 500 else _LATER
 
 

@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import socket
 import tracemalloc
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,107 @@ async def test_cookies_are_not_kept() -> None:
         for _ in range(2):
             await client.request("GET", f"http://127.0.0.1:{port}/")
     assert ["", ""] == seen
+
+
+async def test_cookies_are_kept_on_demand() -> None:
+    """With ``keeps_cookies`` a cookie comes back to the host that set it, and to no other."""
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Cookie", ""))
+        return web.Response(headers={"Set-Cookie": "sticky=a"})
+
+    async with http_server(answer) as port, HttpClient(ClientOptions(keeps_cookies=True)) as client:
+        for host in ("127.0.0.1", "127.0.0.1", "localhost"):
+            await client.request("GET", f"http://{host}:{port}/")
+    assert ["", "sticky=a", ""] == seen
+
+
+class _HangingUp:
+    """A server that answers so many requests of a connection and drops it at the next, its body read."""
+
+    def __init__(self, *, answers: int, connections: int) -> None:
+        self._answers = answers
+        self._connections = connections
+        self.got: list[bytes] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections -= 1
+        last = self._connections <= 0
+        count = 0
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while last or count <= self._answers:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                self.got.append(await reader.readexactly(length))
+                count += 1
+                if last or count <= self._answers:
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def _hanging_up(*, answers: int, connections: int) -> AsyncIterator[tuple[_HangingUp, str]]:
+    hanging_up = _HangingUp(answers=answers, connections=connections)
+    server = await asyncio.start_server(hanging_up.serve, "127.0.0.1", 0)
+    try:
+        yield hanging_up, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("size", [10, 3 * 2**20], ids=["small", "streamed"])
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_a_kept_connection_that_was_closed_is_no_failure_on_demand(method: str, size: int) -> None:
+    """With ``repeats_stale`` the request goes out again, whole, over a new connection."""
+    body = bytes(range(250)) * (size // 250 + 1)
+    async with (
+        _hanging_up(answers=1, connections=2) as (server, url),
+        HttpClient(ClientOptions(repeats_stale=True)) as client,
+    ):
+        for _ in range(2):
+            assert 200 == (await client.request(method, url, body=body)).status
+    assert [body] * 3 == server.got
+
+
+async def test_a_kept_connection_that_was_closed_is_a_failure_by_default() -> None:
+    """A POST that may have been taken is not sent again, unless whoever sends it says that it may come twice."""
+    async with _hanging_up(answers=1, connections=2) as (server, url), HttpClient(ClientOptions()) as client:
+        await client.request("POST", url, body=b"x")
+        with pytest.raises(TransientError):
+            await client.request("POST", url, body=b"x")
+    assert 2 == len(server.got)
+
+
+async def test_a_new_connection_that_breaks_is_a_failure() -> None:
+    """A server that drops every request gets it once per call, not in a loop."""
+    async with (
+        _hanging_up(answers=0, connections=9) as (server, url),
+        HttpClient(ClientOptions(repeats_stale=True)) as client,
+    ):
+        for _ in range(2):
+            with pytest.raises(TransientError):
+                await client.request("POST", url, body=b"x")
+    assert 2 == len(server.got)
+
+
+async def test_a_time_out_on_a_kept_connection_is_a_time_out() -> None:
+    """A server that hangs is waited for once."""
+    count = 0
+
+    async def answer(_request: web.Request) -> web.Response:
+        nonlocal count
+        count += 1
+        if count > 1:
+            await asyncio.Event().wait()
+        return web.Response()
+
+    options = ClientOptions(repeats_stale=True, timeout_secs=0.1)
+    async with http_server(answer) as port, HttpClient(options) as client:
+        await client.request("POST", f"http://127.0.0.1:{port}/")
+        with pytest.raises(TransientError) as caught:
+            await client.request("POST", f"http://127.0.0.1:{port}/")
+    assert (FailureReason.TIMEOUT, 2) == (caught.value.reason, count)
 
 
 async def test_unix_socket(tmp_path: Path) -> None:

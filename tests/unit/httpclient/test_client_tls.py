@@ -14,7 +14,7 @@ from aiohttp import web
 
 from mcwatch.domain.errors import FailureReason, McwatchError, MisconfiguredError
 from mcwatch.httpclient.client import ClientOptions, HttpClient
-from mcwatch.httpclient.tls_contexts import shared_context
+from mcwatch.httpclient.tls_contexts import LiveContext
 from mcwatch.tls import TlsOptions
 from tests.unit.httpclient.servers import http_server, raw_server
 
@@ -147,12 +147,54 @@ async def test_missing_ca_file_is_found_on_entering(tmp_path: Path) -> None:
             pass
 
 
+def _exchange(path: Path, text: bytes) -> None:
+    path.unlink()
+    path.write_bytes(text)
+
+
 def test_contexts_are_shared_until_a_file_changes(ca_file: Path) -> None:
-    """Equal options share one context; a changed CA file gives a new one."""
-    options = TlsOptions(ca_file=ca_file)
-    first = shared_context(options)
-    assert first is shared_context(TlsOptions(ca_file=ca_file))
-    other = trustme.CA(key_type=trustme.KeyType.ECDSA)
-    ca_file.unlink()
-    other.cert_pem.write_to_path(ca_file)
-    assert first is not shared_context(options)
+    """Equal options share one context; a changed CA file gives a new one, to clients at work too."""
+    at_work = LiveContext(TlsOptions(ca_file=ca_file))
+    first = at_work.get()
+    assert first is at_work.get()
+    assert first is LiveContext(TlsOptions(ca_file=ca_file)).get()
+    _exchange(ca_file, trustme.CA(key_type=trustme.KeyType.ECDSA).cert_pem.bytes())
+    assert first is not at_work.get()
+    assert at_work.get() is LiveContext(TlsOptions(ca_file=ca_file)).get()
+
+
+def test_files_that_become_unusable_leave_the_old_context_at_work(ca_file: Path) -> None:
+    """A file half written, or gone for a moment, breaks nothing that works, and the trouble is known."""
+    text = ca_file.read_bytes()
+    context = LiveContext(TlsOptions(ca_file=ca_file))
+    first = context.get()
+    for half in (b"half", None):
+        ca_file.unlink()
+        if half:
+            ca_file.write_bytes(half)
+        assert first is context.get()
+        assert context.trouble is not None
+        assert str(ca_file) in str(context.trouble)
+    ca_file.write_bytes(text)
+    assert first is not context.get()
+    assert context.trouble is None
+
+
+async def test_a_refusal_is_put_down_to_files_that_became_unusable(
+    authority: trustme.CA, ca_file: Path, tmp_path: Path
+) -> None:
+    """When the old context does not do any more, the error names the file that keeps the new one from being made."""
+    other = tmp_path / "other.pem"
+    trustme.CA(key_type=trustme.KeyType.ECDSA).cert_pem.write_to_path(other)
+    async with (
+        tls_server(authority, "127.0.0.1") as port,
+        HttpClient(ClientOptions(tls=TlsOptions(ca_file=other))) as client,
+    ):
+        url = f"https://127.0.0.1:{port}/"
+        with pytest.raises(MisconfiguredError, match="not accepted"):
+            await client.request("GET", url)
+        _exchange(other, b"half")
+        with pytest.raises(MisconfiguredError, match=r"other\.pem"):
+            await client.request("GET", url)
+        _exchange(other, ca_file.read_bytes())
+        assert b"ok" == (await client.request("GET", url)).body

@@ -57,6 +57,39 @@ def test_statuses(status: int, headers: dict[str, str], kind: type[McwatchError]
     assert (kind, reason, f"the webhook answered {status}") == (type(error), error.reason, str(error))
 
 
+def _nginx(words: str) -> bytes:
+    """Build the page that nginx 1.22 answers."""
+    text = (
+        f"<html>\r\n<head><title>400 {words}</title></head>\r\n<body>\r\n<center><h1>400 Bad Request</h1></center>\r\n"
+        f"<center>{words}</center>\r\n<hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>\r\n"
+    )
+    return text.encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "reason", "remedy"),
+    [
+        (400, _nginx("No required SSL certificate was sent"), MisconfiguredError, R.TLS, "cert_file"),
+        (400, _nginx("The SSL certificate error"), MisconfiguredError, R.TLS, "cert_file"),
+        (400, _nginx("The plain HTTP request was sent to HTTPS port"), MisconfiguredError, R.MISCONFIGURED, "https"),
+        (495, b"", MisconfiguredError, R.TLS, "cert_file"),
+        (496, b"", MisconfiguredError, R.TLS, "cert_file"),
+        (497, b"", MisconfiguredError, R.MISCONFIGURED, "https"),
+        (400, b"rejected: " + _nginx("The SSL certificate error"), PermanentError, R.REFUSED, ""),
+        (400, b'{"error": "No required SSL certificate was sent"}', PermanentError, R.REFUSED, ""),
+        (422, _nginx("The SSL certificate error"), PermanentError, R.REFUSED, ""),
+    ],
+)
+def test_a_400_of_nginx_itself_is_no_word_on_events(
+    status: int, body: bytes, kind: type[McwatchError], reason: FailureReason, remedy: str
+) -> None:
+    """What nginx says of certificates is a misconfiguration; a receiver that quotes the same words refuses events."""
+    error = error_for(Response(status, {}, body), "hook")
+    assert error is not None
+    assert (kind, reason) == (type(error), error.reason)
+    assert remedy in error.remedy
+
+
 @pytest.mark.parametrize(
     ("headers", "secs"),
     [
