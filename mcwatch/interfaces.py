@@ -7,9 +7,20 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
+from uuid import UUID
 
-from mcwatch.domain.delivery import Batch, Verdicts
-from mcwatch.domain.outbox import DeadLetter, OutboxRow, Settlement, StoreSnapshot
+from mcwatch.domain.delivery import Batch, Refusal, Verdicts
+from mcwatch.domain.outbox import (
+    DeadLetter,
+    KeptLetter,
+    LetterChoice,
+    OutboxRow,
+    Receipt,
+    Released,
+    Settlement,
+    Standing,
+    StoreSnapshot,
+)
 from mcwatch.domain.page import Feed, FeedProgress, Page, PageTransaction
 from mcwatch.domain.status import SourceReading
 
@@ -60,8 +71,30 @@ class Format(Protocol):
         """Render events given as native JSON lines, in order, each without a line end."""
 
 
+class Acknowledgements(Protocol):
+    """How a receiver that answers at once and stores later says what it has stored."""
+
+    @property
+    def timeout_secs(self) -> float:
+        """How long a receipt may stay unconfirmed before its events are sent again."""
+
+    async def confirmed(self, receipts: Collection[bytes]) -> Collection[bytes]:
+        """Ask for receipts, also those of an earlier process, and return those whose events are stored for good.
+
+        Raises TransientError, AuthError or MisconfiguredError; nothing is known of any receipt then.
+        """
+
+
 class Sink(Protocol):
     """Where bytes go. Entered once before the first batch and left after the last; survives failed deliveries."""
+
+    @property
+    def most_at_once(self) -> int:
+        """How many deliveries it can have under way side by side."""
+
+    @property
+    def acknowledgements(self) -> Acknowledgements | None:
+        """Who confirms receipts; None where what :meth:`deliver` returns is the last word."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -74,7 +107,7 @@ class Sink(Protocol):
 
         Raises TransientError or ThrottledError (send it again later), AuthError or MisconfiguredError (the destination
         is down), PermanentError (some event of the batch is refused, unknown which). Nothing of it counts as accepted
-        then. Cancellation leaves the sink usable.
+        then. Cancellation leaves the sink usable. A sink with acknowledgements gives a receipt for what it handed over.
         """
 
     async def check(self) -> str:
@@ -136,8 +169,41 @@ class Store(Protocol):
     async def backlog_bytes(self) -> int:
         """Return the stored bytes that some destination has not received."""
 
+    async def backlog_of(self, destination: str) -> int:
+        """Return the stored bytes that one destination has not received."""
+
+    async def channel(self, destination: str) -> UUID:
+        """Return what a receiver may know an enrolled destination by, the same across restarts."""
+
+    async def receipts(self, destination: str) -> list[Receipt]:
+        """Return what was handed over and is not settled, by account and offset."""
+
+    async def standings(self, destination: str) -> list[Standing]:
+        """Return where each account stands for a destination; nothing for one that is not known."""
+
+    async def offset_at(self, account_id: int, moment: datetime) -> int | None:
+        """Return the offset of the account's first kept event recorded at ``moment`` or later, None without any."""
+
+    async def destinations(self) -> list[str]:
+        """Return the names of the destinations that are not released."""
+
+    async def forget(self, destination: str) -> Released | None:
+        """Release a destination at once; None when there is none of that name."""
+
     async def dead_letters(self, destination: str | None, limit: int) -> list[DeadLetter]:
         """List dead letters, newest first; ``destination`` empty lists undecodable rows, None lists everything."""
+
+    async def dead_letter_count(self, destination: str) -> int:
+        """Return how many dead letters a destination has."""
+
+    async def letters(self, choice: LetterChoice, after: int, limit: int) -> list[KeptLetter]:
+        """Return the chosen dead letters behind number ``after``, oldest first."""
+
+    async def discard(self, choice: LetterChoice, most: int) -> int:
+        """Remove up to ``most`` of the chosen dead letters for good; return how many."""
+
+    async def retried(self, delivered: Sequence[int], refused: Mapping[int, Refusal]) -> None:
+        """Remove the dead letters that were delivered after all, and write the newest refusal to the others."""
 
     async def ping(self) -> None:
         """Return when the thread that writes has answered, whatever it can write."""

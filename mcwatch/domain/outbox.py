@@ -32,7 +32,7 @@ class Rejected:
 class Progress:
     """How far one account's position moves, and what became of the events it passes.
 
-    ``position`` is the new one; the events passed are delivered + not_selected + those in the settlement's
+    ``position`` is the new one; the events passed are delivered + not_selected + skipped + those in the settlement's
     ``rejected`` for this account.
     """
 
@@ -40,6 +40,23 @@ class Progress:
     position: int
     delivered: int
     not_selected: int
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Events of one account, from ``start`` up to ``end``, that were handed over at ``at`` and are not confirmed yet.
+
+    ``delivered`` of them were sent, the others not selected. Several accounts' events may have gone in one request and
+    have the same ``token``.
+    """
+
+    account_id: int
+    start: int
+    end: int
+    delivered: int
+    token: bytes
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,7 @@ class Settlement:
     destination: str
     progress: Sequence[Progress]
     rejected: Sequence[Rejected] = ()
+    handed: Sequence[Receipt] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +81,45 @@ class DeadLetter:
     detail: str
     at: datetime
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLetter:
+    """A dead letter with what it holds: the native event, or the bytes of a row that could not be decoded."""
+
+    letter: DeadLetter
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LetterChoice:
+    """Which dead letters are meant: all that fit, ``ids`` in any order; every part left empty fits all.
+
+    ``destination`` empty means undecodable rows, None whatever destination.
+    """
+
+    ids: Sequence[int] = ()
+    destination: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A destination that was given up, the events it had not received and the dead letters that stay for now."""
+
+    name: str
+    waiting: int
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one account stands for a destination: its name, the oldest offset kept, the position, the head."""
+
+    account_id: int
+    account: str
+    oldest: int
+    position: int
+    head: int
 
 
 @dataclass(frozen=True, slots=True)

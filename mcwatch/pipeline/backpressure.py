@@ -1,4 +1,6 @@
-"""When polling rests: the backlog is too large, or the disk is full."""
+"""When polling rests: the backlog is too large, or the disk is full. And who is passed over so that it need not."""
+
+from collections.abc import Callable
 
 from mcwatch.domain.errors import StoreUnavailable
 from mcwatch.domain.event import FINDER
@@ -26,6 +28,11 @@ class Backpressure:
         self._backlog = 0
         self._full = False
         self._ails = False
+        self._skips: list[tuple[str, Callable[[], None]]] = []
+
+    def need_not_wait_for(self, destination: str, skip: Callable[[], None]) -> None:
+        """Take note how to pass over the backlog of a destination that is not waited for (``when_full: skip``)."""
+        self._skips.append((destination, skip))
 
     async def run(self) -> None:
         """Keep the figures fresh, for ever."""
@@ -42,6 +49,8 @@ class Backpressure:
             self._health.down(STORE, "the disk that holds the store is full", "make room on that disk")
         try:
             self._backlog = await self._store.backlog_bytes()
+            if self._is_long:
+                await self._pass_over()
         except StoreUnavailable as error:
             # The last figure stands: the loop must outlive what the store outlives.
             self._health.failed(STORE, error)
@@ -50,6 +59,12 @@ class Backpressure:
             self._health.up(STORE)
         self._metrics.polling_paused.labels(_STORE_FULL).set(self._full)
         self._metrics.polling_paused.labels(_BACKLOG).set(self._is_long)
+
+    async def _pass_over(self) -> None:
+        """Have those skip that hold up so much by themselves; one that keeps up with the others loses nothing."""
+        for name, skip in self._skips:
+            if await self._store.backlog_of(name) >= self._limit * FINDER_SHARE:
+                skip()
 
     @property
     def _is_long(self) -> bool:

@@ -3,8 +3,9 @@
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 
+from mcwatch.pipeline.rendering import NATIVE
+
 _LINE_OVERHEAD = 33
-_NATIVE = "json"
 
 
 class LineCache:
@@ -18,7 +19,7 @@ class LineCache:
         self._held = 0
         self._rows: OrderedDict[tuple[int, int, str], tuple[Sequence[bytes], int]] = OrderedDict()
 
-    def get(self, account_id: int, first_offset: int, form: str = _NATIVE) -> Sequence[bytes] | None:
+    def get(self, account_id: int, first_offset: int, form: str = NATIVE) -> Sequence[bytes] | None:
         """Return a row's lines, None when they are not held."""
         key = (account_id, first_offset, form)
         row = self._rows.get(key)
@@ -27,7 +28,7 @@ class LineCache:
         self._rows.move_to_end(key)
         return row[0]
 
-    def put(self, account_id: int, first_offset: int, lines: Sequence[bytes], form: str = _NATIVE) -> None:
+    def put(self, account_id: int, first_offset: int, lines: Sequence[bytes], form: str = NATIVE) -> None:
         """Keep a committed row's lines."""
         key = (account_id, first_offset, form)
         before = self._rows.pop(key, None)
@@ -51,10 +52,10 @@ class _Held(Collection[int]):
         self._account_id = account_id
 
     def __contains__(self, offset: object) -> bool:
-        return (self._account_id, offset, _NATIVE) in self._rows
+        return (self._account_id, offset, NATIVE) in self._rows
 
     def __iter__(self) -> Iterator[int]:
-        return (offset for account, offset, form in self._rows if account == self._account_id and form == _NATIVE)
+        return (offset for account, offset, form in self._rows if account == self._account_id and form == NATIVE)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -36,9 +36,19 @@ class AskedAgainError(TransientError):
 
 @dataclass(slots=True)
 class Streak:
-    """How many single events a destination has refused since it last accepted one; outlives a batch."""
+    """How many single events a destination has refused since it last accepted one, and how often it accepted some.
 
+    Outlives a batch, and is shared by all that are under way. At ``most_refusals`` the destination is to blame.
+    """
+
+    most_refusals: float = MASS_REFUSAL
     refusals: int = 0
+    acceptances: int = 0
+
+    def accepted(self) -> None:
+        """Take note that the destination accepts events."""
+        self.refusals = 0
+        self.acceptances += 1
 
 
 class Delivery:
@@ -46,16 +56,26 @@ class Delivery:
 
     A receiver that names the events it refuses is believed. One that refuses a batch without saying which is asked
     again with halves, down to single events. Such a refusal becomes final only once the destination has accepted
-    another event *after* it: a destination that has stopped accepting proves nothing about an event.
+    another event *after* it, of this batch or another: a destination that has stopped accepting proves nothing.
     """
 
     def __init__(self, sink: Sink, inflight: InFlight, streak: Streak) -> None:
         self._sink = sink
         self._inflight = inflight
         self._streak = streak
-        self._suspects: dict[int, Refusal] = {}
+        self._suspects: dict[int, tuple[Refusal, int]] = {}
         self._met_defect = False
         self.requests = 0
+        self.ended = 0
+        """How many events were taken or refused."""
+        self.refused = 0
+        self.is_asked_again = False
+        """Whether the receiver wants some events once more."""
+
+    @property
+    def suspects(self) -> dict[int, Refusal]:
+        """The refusals that nothing has proved yet."""
+        return {index: refusal for index, (refusal, _) in self._suspects.items()}
 
     async def run(self) -> None:
         """Send what is open. Raises the sink's error or one of the two above, with what is certain recorded."""
@@ -63,6 +83,7 @@ class Delivery:
         whole = len(open_now) == len(self._inflight.batch)
         batch = self._inflight.batch if whole else _pick(self._inflight.batch, open_now)
         await self._send(batch, open_now)
+        self._judge()
         if self._suspects:
             raise UnprovenRefusalError(
                 f"the receiver refused {len(self._suspects)} event(s) and has accepted none since",
@@ -96,9 +117,10 @@ class Delivery:
         await self._send(batch.slice(middle, len(indexes)), indexes[middle:])
 
     def _suspect(self, index: int, error: PermanentError) -> None:
-        self._suspects[index] = Refusal(error.reason, ": ".join(filter(None, (str(error), error.detail))))
+        refusal = Refusal(error.reason, ": ".join(filter(None, (str(error), error.detail))))
+        self._suspects[index] = (refusal, self._streak.acceptances)
         self._streak.refusals += 1
-        if self._streak.refusals >= MASS_REFUSAL:
+        if self._streak.refusals >= self._streak.most_refusals:
             raise MassRefusalError(
                 f"the receiver refused {self._streak.refusals} single events in a row and accepted none",
                 reason=error.reason,
@@ -106,22 +128,37 @@ class Delivery:
             ) from error
 
     def _record(self, verdicts: Verdicts, indexes: list[int]) -> None:
-        if not verdicts.refused and not verdicts.retry and len(indexes) == len(self._inflight.batch):
+        whole = len(indexes) == len(self._inflight.batch)
+        if whole and not verdicts.refused and not verdicts.retry and verdicts.receipt is None:
             self._inflight.accept_all()
-            self._streak.refusals = 0
+            self.ended += len(indexes)
+            self._streak.accepted()
             return
+        self.is_asked_again = self.is_asked_again or bool(verdicts.retry)
         for at, refusal in verdicts.refused.items():
-            self._inflight.refuse(indexes[at], refusal)
-        accepted = [
-            index for at, index in enumerate(indexes) if at not in verdicts.refused and at not in verdicts.retry
-        ]
-        if not accepted:
+            self._refuse(indexes[at], refusal)
+        taken = [index for at, index in enumerate(indexes) if at not in verdicts.refused and at not in verdicts.retry]
+        if not taken:
             return
-        self._inflight.accept(accepted)
-        self._streak.refusals = 0
-        for index, refusal in self._suspects.items():
-            self._inflight.refuse(index, refusal)
-        self._suspects.clear()
+        if verdicts.receipt is None:
+            self._inflight.accept(taken)
+        else:
+            self._inflight.hand_over(taken, verdicts.receipt)
+        self.ended += len(taken)
+        self._streak.accepted()
+        self._judge()
+
+    def _judge(self) -> None:
+        """Make final the refusals that the destination has accepted something after."""
+        for index, (refusal, acceptances) in list(self._suspects.items()):
+            if self._streak.acceptances > acceptances:
+                self._refuse(index, refusal)
+                del self._suspects[index]
+
+    def _refuse(self, index: int, refusal: Refusal) -> None:
+        self._inflight.refuse(index, refusal)
+        self.ended += 1
+        self.refused += 1
 
     def _report(self, defect: Exception) -> None:
         if not self._met_defect:
@@ -135,4 +172,5 @@ def _as_refusal(defect: Exception) -> PermanentError:
 
 
 def _pick(batch: Batch, indexes: list[int]) -> Batch:
-    return Batch([batch.native[index] for index in indexes], [batch.payloads[index] for index in indexes])
+    native, payloads = [batch.native[index] for index in indexes], [batch.payloads[index] for index in indexes]
+    return Batch(native, payloads, batch.content_type)

@@ -1,23 +1,22 @@
-"""The loop of one destination: read from the positions, deliver, settle."""
+"""The loop of one destination: read behind what is on its way, deliver, settle."""
 
 import asyncio
-import random
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import TypeVar
 
 import structlog
 
 from mcwatch.domain.errors import McwatchError, StoreCorrupt, StoreUnavailable, TransientError
-from mcwatch.domain.outbox import Settlement
-from mcwatch.interfaces import Clock, Sink, Store
+from mcwatch.domain.outbox import Progress, Settlement
+from mcwatch.interfaces import Store
 from mcwatch.pipeline.batches import BatchLimits, BatchReader
-from mcwatch.pipeline.cancelling import is_cancelled
-from mcwatch.pipeline.delivery import AskedAgainError, Delivery, MassRefusalError, Streak, UnprovenRefusalError
-from mcwatch.pipeline.gate import Gate
+from mcwatch.pipeline.cancelling import either, leaves
+from mcwatch.pipeline.confirmation import Confirmation
+from mcwatch.pipeline.delivery import MassRefusalError, UnprovenRefusalError
+from mcwatch.pipeline.flights import Flights
 from mcwatch.pipeline.inflight import InFlight
-from mcwatch.telemetry.health import Component, Health
-from mcwatch.telemetry.metrics import Metrics
+from mcwatch.pipeline.letterbox import Letterbox
+from mcwatch.pipeline.outlet import Attempt, Outlet
 
 _STORE_RETRY_SECS = 1.0
 
@@ -26,163 +25,258 @@ T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Senses:
-    """What a dispatcher tells and is told the world with."""
-
-    clock: Clock
-    metrics: Metrics
-    health: Health
-    rng: random.Random
-
-
 class Dispatcher:
     """Drives one destination. Its trouble is its own: other destinations and all polling go on.
 
-    Nothing is sent while the store cannot record that it was accepted, and a position moves only when it was.
+    Nothing is sent while the store cannot record that it was accepted, and a position moves only when it was. Batches
+    of different accounts may be under way side by side, never two of one account; with acknowledgements further batches
+    follow while receipts wait to be confirmed.
     """
 
     def __init__(
         self,
-        name: str,
-        sink: Sink,
+        outlet: Outlet,
         store: Store,
         reader: BatchReader,
         limits: BatchLimits,
-        senses: Senses,
+        letterbox: Letterbox,
     ) -> None:
-        self._name = name
-        self._sink = sink
+        self.outlet = outlet
+        self._name = outlet.name
         self._store = store
         self._reader = reader
         self._limits = limits
-        self._clock, self._metrics, self._health = senses.clock, senses.metrics, senses.health
-        self._gate = Gate(senses.clock, senses.rng)
-        self._component = Component.of_destination(name)
-        self._positions: dict[int, int] = {}
-        self._streak = Streak()
-        self._draining = asyncio.Event()
+        self._letterbox = letterbox
+        self._clock = outlet.clock
+        self._flights = Flights(outlet.name, {})
+        self._confirmation: Confirmation | None = None
+        self._carried: dict[InFlight, None] = {}
+        """What must be sent again, or the rest of it, in this order."""
+        self._under_way: set[InFlight] = set()
+        self._ended: list[Attempt] = []
+        self._wake = asyncio.Event()
+        self._draining = False
+        self._skips = False
+        self._look_again_at: float | None = None
+        self._lingers_since: float | None = None
 
     def drain(self) -> None:
-        """Ask :meth:`run` to return once nothing waits, or at once when the destination is down."""
-        self._draining.set()
+        """Ask :meth:`run` to return once nothing can be sent, or at once when the destination is down."""
+        self._draining = True
+        self._wake.set()
+
+    def skip(self) -> None:
+        """Ask for the backlog to be passed over: positions move to the head, and what they pass counts as skipped."""
+        self._skips = True
+        self._wake.set()
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many receipts are not confirmed yet."""
+        return sum(1 for _ in self._flights.receipts())
 
     async def run(self, accounts: Mapping[int, str]) -> None:
         """Deliver until drained. ``accounts`` names the accounts by id and may grow."""
-        self._health.expect(self._component)
-        self._positions = await self._store.positions(self._name)
-        carried: InFlight | None = None
-        seen = -1
-        async with self._sink:
-            while True:
-                if not self._draining.is_set():
-                    await self._either(self._gate.wait(), self._draining.wait())
-                if self._gate.is_closed:
-                    return
-                inflight = carried or await self._next(accounts)
-                if inflight is not None:
-                    carried = await self._deliver(inflight)
-                elif self._draining.is_set():
-                    return
-                else:
-                    news = await self._either(self._store.wait_for_events(seen), self._draining.wait())
-                    seen = seen if news is None else news
-
-    @staticmethod
-    async def _either(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, Any]) -> T | None:
-        """Wait for whichever ends sooner; return what the first one returned, None when it did not end."""
-        async with asyncio.TaskGroup() as group:
-            waits = (group.create_task(first), group.create_task(second))
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
-        return None if waits[0].cancelled() else waits[0].result()
-
-    async def _next(self, accounts: Mapping[int, str]) -> InFlight | None:
-        """Read until there is a batch or nothing waits; what could not be read is asked for again."""
-        while True:
-            await self._linger()
-            try:
-                return await self._reader.next(self._positions, dict(accounts))
-            except StoreCorrupt:
-                raise
-            except StoreUnavailable as error:
-                logger.warning("outbox_unreadable", destination=self._name, reason=str(error))
-                await self._clock.sleep(_STORE_RETRY_SECS)
-            except Exception as defect:
-                # A defect in one format must not end the daemon.
-                logger.exception("batch_defect", destination=self._name)
-                trouble = TransientError(f"a defect in mcwatch made no batch ({type(defect).__name__})")
-                self._conclude(trouble, requests=1, progress=False)
-                await self._either(self._gate.wait(), self._draining.wait())
-            if self._draining.is_set():
-                return None
-
-    async def _linger(self) -> None:
-        """Give a batch that is not full the time it may take to fill up."""
-        if not self._limits.linger_secs or self._draining.is_set():
-            return
-        deadline = self._clock.monotonic() + self._limits.linger_secs
-        while 0 < self._reader.waiting(self._positions) < self._limits.max_events:
-            left = deadline - self._clock.monotonic()
-            if left <= 0 or self._draining.is_set():
-                return
-            await self._clock.sleep(min(left, 0.05))
-
-    async def _deliver(self, inflight: InFlight) -> InFlight | None:
-        """Make one attempt; return the batch when part of it is accepted and the rest must be sent again alone.
-
-        A batch of which nothing was accepted is given back to be read again, with what has come since. So are events
-        refused without a witness: they need others beside them.
-        """
-        started = self._clock.monotonic()
-        delivery = Delivery(self._sink, inflight, self._streak)
-        error = None if inflight.is_done else await self._attempt(delivery)
-        settlement = await self._settle(inflight)
-        if error is None and not inflight.is_done:
-            error = AskedAgainError("the receiver asked for some events again")
-        self._conclude(error, requests=delivery.requests, progress=settlement is not None)
-        if settlement is not None:
-            self._report(settlement, delivery.requests, self._clock.monotonic() - started)
-        unproven = isinstance(error, (MassRefusalError, UnprovenRefusalError))
-        return None if inflight.is_done or unproven or not inflight.is_begun else inflight
-
-    async def _attempt(self, delivery: Delivery) -> McwatchError | None:
-        """Send; return what went wrong."""
+        self.outlet.health.expect(self.outlet.component)
+        await self._begin()
         try:
-            await delivery.run()
-        except McwatchError as refused:
-            return refused
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
-            return TransientError("a library cancelled the delivery by itself")
+            async with self.outlet.opened(), asyncio.TaskGroup() as group:
+                watches = [group.create_task(self._watch_news(), name=f"news for {self._name}")]
+                if self._confirmation:
+                    watches.append(group.create_task(self._confirmation.run(), name=f"receipts of {self._name}"))
+                await self._drive(group, accounts)
+                for watch in watches:
+                    watch.cancel()
+        except* StoreCorrupt as errors:
+            raise next(leaves(errors)) from None
+
+    async def _begin(self) -> None:
+        """Take up what an earlier process left."""
+        self._flights = Flights(self._name, await self._patiently(lambda: self._store.positions(self._name)))
+        if acknowledgements := self.outlet.sink.acknowledgements:
+            self._confirmation = Confirmation(acknowledgements, self.outlet, self._flights, self._wake.set)
+            self._confirmation.restore(await self._patiently(lambda: self._store.receipts(self._name)))
+        await self._letterbox.count()
+
+    async def _patiently(self, question: Callable[[], Awaitable[T]]) -> T:
+        """Ask the store until it answers: a disk that is slow at the start must not end the daemon."""
+        while True:
+            try:
+                return await question()
+            except StoreUnavailable as error:
+                self.outlet.health.failed(self.outlet.component, error)
+            await self._clock.sleep(_STORE_RETRY_SECS)
+
+    async def _watch_news(self) -> None:
+        seen = -1
+        while True:
+            seen = await self._store.wait_for_events(seen)
+            self._wake.set()
+
+    async def _drive(self, group: asyncio.TaskGroup, accounts: Mapping[int, str]) -> None:
+        while True:
+            self._wake.clear()
+            self._look_again_at = None
+            await self._take_in()
+            if self._skips and not self._under_way:
+                await self._skip_all()
+            await self._fill(group, accounts)
+            if self._draining and not self._under_way and not self._ended:
+                if self._confirmation:
+                    await self._confirmation.ask_once_more()
+                    await self._settle()
+                return
+            await self._something_happens()
+
+    async def _something_happens(self) -> None:
+        times = [self._look_again_at] if self._look_again_at is not None else []
+        if self.outlet.gate.is_closed:
+            times.append(self.outlet.gate.opens_at)
+        if self._draining or not times:
+            await self._wake.wait()
+            return
+        delay = max(0.0, min(times) - self._clock.monotonic())
+        await either(self._wake.wait(), self._clock.sleep(delay))
+
+    async def _take_in(self) -> None:
+        """Settle and judge what has ended."""
+        ended, self._ended = self._ended, []
+        for attempt in ended:
+            self._under_way.discard(attempt.inflight)
+            await self._conclude(attempt)
+        for inflight in self._confirmation.take_overdue() if self._confirmation else ():
+            # What is under way is carried when it has ended; what was given up meanwhile is read again.
+            if inflight.is_open and inflight not in self._under_way and self._flights.holds(inflight):
+                self._carried[inflight] = None
+        await self._settle()
+
+    async def _fill(self, group: asyncio.TaskGroup, accounts: Mapping[int, str]) -> None:
+        """Start as much as may be under way."""
+        if self._skips or await self._is_held():
+            return
+        while len(self._under_way) < self.outlet.concurrency.limit and not self.outlet.gate.is_closed:
+            inflight = await self._next(dict(accounts))
+            if inflight is None:
+                return
+            if inflight.is_open:
+                self._under_way.add(inflight)
+                group.create_task(self._send(inflight), name=f"batch for {self._name}")
+            else:
+                if self._confirmation and not inflight.is_begun:
+                    # Behind others that wait, it keeps the place.
+                    self._flights.keep_receipt(inflight, None, self._clock.now())
+                await self._settle()
+
+    async def _is_held(self) -> bool:
+        """Tell whether so many dead letters lie there that somebody has to look first."""
+        full = await self._letterbox.is_full()
+        if full:
+            self._look_again_in(self._letterbox.recheck_secs)
+        return full
+
+    async def _send(self, inflight: InFlight) -> None:
+        # In two steps: the list is exchanged for another one while the attempt goes on.
+        attempt = await self.outlet.attempt(inflight)
+        self._ended.append(attempt)
+        self._wake.set()
+
+    async def _next(self, accounts: dict[int, str]) -> InFlight | None:
+        """Return what to send next, None when there is nothing now."""
+        try:
+            carried = self._next_carried()
+            if carried:
+                if carried.is_released:
+                    await self._reader.fill(carried, accounts)
+                del self._carried[carried]
+                return carried
+            busy = self._flights.busy(self._limits.max_in_flight)
+            if self._is_lingering(busy):
+                return None
+            found = await self._reader.next(self._flights.reading, accounts, busy)
+        except StoreCorrupt:
+            raise
+        except StoreUnavailable as unavailable:
+            logger.warning("outbox_unreadable", destination=self._name, reason=str(unavailable))
+            self._look_again_in(_STORE_RETRY_SECS)
+            return None
+        except Exception as defect:
+            # A defect must not end the daemon.
+            logger.exception("batch_defect", destination=self._name)
+            error = TransientError(f"a defect in mcwatch made no batch ({type(defect).__name__})")
+            self.outlet.failed(error, self.outlet.gate.failures_total)
+            return None
+        if found:
+            self._flights.add(found)
+        return found
+
+    def _next_carried(self) -> InFlight | None:
+        """Return what to send again next: never two batches of one account side by side."""
+        under_way = {segment.account_id for inflight in self._under_way for segment in inflight.segments}
+        for inflight in self._carried:
+            if not any(segment.account_id in under_way for segment in inflight.segments):
+                return inflight
         return None
 
-    def _conclude(self, error: McwatchError | None, *, requests: int, progress: bool) -> None:
-        """Set gate, health and count by how the attempt ended; nothing was attempted when there were no requests."""
-        if not requests:
-            return
-        self._count("ok" if error is None else str(error.reason))
-        if error is None or progress:
-            self._gate.opened()
-        if error is None:
-            self._health.up(self._component)
-            return
-        delay = self._gate.failed(error)
-        logger.debug("delivery_failed", destination=self._name, reason=str(error), next_in_secs=round(delay, 1))
-        if isinstance(error, UnprovenRefusalError) or (progress and isinstance(error, AskedAgainError)):
-            return
-        self._health.failed(self._component, error)
+    def _is_lingering(self, busy: Collection[int]) -> bool:
+        """Tell whether a batch that is not full still has time to fill up."""
+        if not self._limits.linger_secs or self._draining:
+            return False
+        waiting = self._reader.waiting(self._flights.reading, busy)
+        now = self._clock.monotonic()
+        if not waiting or waiting >= self._limits.max_events:
+            self._lingers_since = None
+            return False
+        if self._lingers_since is None:
+            self._lingers_since = now
+        left = self._lingers_since + self._limits.linger_secs - now
+        if left <= 0:
+            self._lingers_since = None
+            return False
+        self._look_again_in(left)
+        return True
 
-    async def _settle(self, inflight: InFlight) -> Settlement | None:
-        """Record how far the batch got, however long the store takes to be able to.
+    def _look_again_in(self, secs: float) -> None:
+        at = self._clock.monotonic() + secs
+        self._look_again_at = at if self._look_again_at is None else min(at, self._look_again_at)
+
+    async def _conclude(self, attempt: Attempt) -> None:
+        """Settle an attempt, and decide what becomes of what is left of its batch.
+
+        A batch of which nothing was accepted is given up to be read again, with what has come since. So are events
+        refused without a witness: they need others beside them.
+        """
+        inflight, error = attempt.inflight, attempt.error
+        if self._confirmation:
+            self._confirmation.note(inflight)
+        await self._settle(attempt)
+        self.outlet.conclude(attempt)
+        if not inflight.is_open:
+            inflight.release()
+            return
+        unproven = isinstance(error, (MassRefusalError, UnprovenRefusalError))
+        if not ((unproven or not inflight.is_begun) and self._flights.withdraw(inflight)):
+            self._carried[inflight] = None
+
+    async def _settle(self, attempt: Attempt | None = None) -> None:
+        """Record how far positions can move, however long the store takes to be able to.
 
         Nothing further is sent meanwhile: what was accepted and not recorded would be sent again.
         """
-        settlement = inflight.settlement()
+        settlement = self._flights.settlement()
         if settlement is None:
-            return None
+            return
+        await self._commit(settlement)
+        oldest = self._flights.settled(settlement)
+        self._letterbox.add(len(settlement.rejected))
+        if oldest is not None:
+            self._report(settlement, oldest, attempt)
+        for one in settlement.rejected:
+            logger.error(
+                "dead_letter", destination=self._name, event_id=one.event_id, reason=str(one.reason),
+                remedy="see mcwatch dead-letters list",
+            )  # fmt: skip
+
+    async def _commit(self, settlement: Settlement) -> None:
         waited = False
         while True:
             try:
@@ -192,35 +286,46 @@ class Dispatcher:
                 raise
             except McwatchError as error:
                 waited = True
-                self._health.failed(self._component, error)
+                self.outlet.health.failed(self.outlet.component, error)
                 await self._clock.sleep(_STORE_RETRY_SECS)
         if waited:
-            self._health.up(self._component)
-        inflight.settled()
-        for step in settlement.progress:
-            self._positions[step.account_id] = step.position
-        for one in settlement.rejected:
-            logger.error(
-                "dead_letter", destination=self._name, event_id=one.event_id, reason=str(one.reason),
-                remedy="see mcwatch dead-letters list",
-            )  # fmt: skip
-        self._observe_latency(inflight)
-        return settlement
+            self.outlet.health.up(self.outlet.component)
 
-    def _observe_latency(self, inflight: InFlight) -> None:
-        age = self._clock.now().timestamp() - inflight.oldest_observed_at
-        self._metrics.delivery_latency_seconds.labels(self._name).observe(max(0.0, age))
+    async def _skip_all(self) -> None:
+        """Move all positions to the head; what is on its way counts as skipped as well."""
+        self._skips = False
+        heads = self._store.heads()
+        behind = {
+            account: head - self._flights.positions.setdefault(account, 0)
+            for account, head in heads.items()
+            if head > self._flights.positions.setdefault(account, 0)
+        }
+        progress = [Progress(account, heads[account], 0, 0, skipped) for account, skipped in behind.items()]
+        self._carried.clear()
+        self._flights.clear()
+        if not progress:
+            return
+        settlement = Settlement(self._name, progress)
+        await self._commit(settlement)
+        self._flights.settled(settlement)
+        self._flights.clear()
+        logger.error(
+            "backlog_skipped",
+            destination=self._name,
+            events=sum(behind.values()),
+            remedy="mend the destination, then mcwatch replay sends what store.keep_delivered still keeps of it",
+        )
 
-    def _count(self, outcome: str) -> None:
-        self._metrics.delivery_requests_total.labels(self._name, outcome).inc()
-
-    def _report(self, settlement: Settlement, requests: int, secs: float) -> None:
+    def _report(self, settlement: Settlement, oldest: float, attempt: Attempt | None) -> None:
+        age_secs = max(0.0, self._clock.now().timestamp() - oldest)
+        self.outlet.metrics.delivery_latency_seconds.labels(self._name).observe(age_secs)
+        if attempt is None and not any(step.delivered for step in settlement.progress):
+            return
         logger.info(
             "batch_delivered",
             destination=self._name,
             delivered=sum(step.delivered for step in settlement.progress),
             not_selected=sum(step.not_selected for step in settlement.progress),
             dead_letters=len(settlement.rejected),
-            requests=requests,
-            secs=round(secs, 3),
+            **({"requests": attempt.requests, "secs": round(attempt.secs, 3)} if attempt else {}),
         )

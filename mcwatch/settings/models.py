@@ -14,6 +14,7 @@ from mcwatch.formats import FormatConfig
 from mcwatch.mimecast.config import ApiConfig
 from mcwatch.option_types import Config, Duration, Secret, Size
 from mcwatch.settings.notation import duration_text
+from mcwatch.settings.redact import RedactConfig
 from mcwatch.sinks import SinkConfig
 from mcwatch.sources import SourceConfig
 
@@ -154,6 +155,12 @@ class StoreConfig(Config):
     keep_dead_letters: Duration = Field(
         90 * 86400.0, gt=0, description="How long refused events and unreadable rows are kept for somebody to look at."
     )
+    max_dead_letters: int = Field(
+        10_000,
+        ge=1,
+        description="Dead letters kept per destination, and unreadable rows per account. A destination that reaches it "
+        "stops until some are retried or discarded; of further unreadable rows only reason and digest are kept.",
+    )
     reserve: Annotated[Size, AfterValidator(_check_reserve)] = Field(
         64 * 2**20,
         ge=0,
@@ -179,6 +186,14 @@ class BatchConfig(Config):
     )
     linger: Duration = Field(
         0.0, ge=0, le=300, description="How long an incomplete batch waits for more events; 0s sends what is there."
+    )
+    max_in_flight: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Most batches of an account that are on their way: sent and, where the receiver acknowledges later "
+        "(splunk_hec with ack), not acknowledged yet. Default 32 there and 1 elsewhere; receivers that answer at once "
+        "get one batch of an account at a time whatever this says, so that its events stay in order.",
     )
 
 
@@ -215,6 +230,14 @@ class DestinationConfig(Config):
         "latest",
         description="Where a destination new to the store begins for accounts that then exist: latest with the next "
         "event, earliest with the oldest one kept.",
+    )
+    when_full: Literal["pause", "skip"] = Field(
+        "pause",
+        description="What happens when this destination alone holds up most of store.max_backlog: pause stops polling "
+        "until it takes events again, skip passes over what waits for it (counted, logged, the range kept).",
+    )
+    redact: RedactConfig | None = Field(
+        None, description="What of the mail this destination must not see. Default: it sees everything."
     )
     select: SelectConfig = Field(SelectConfig(), description="Which events it gets. Default: all.")
 

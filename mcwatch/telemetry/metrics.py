@@ -77,6 +77,9 @@ class Metrics:
         self.store_commit_duration_seconds = self._histogram(
             "store_commit_duration_seconds", "Time of a durable commit of the store.", _COMMIT_BUCKETS
         )
+        self.dead_letters_expired_total = self._counter(
+            "dead_letters_expired_total", "Dead letters deleted because `keep_dead_letters` had passed."
+        )
 
     def _make_api(self) -> None:
         self.account_up = self._gauge(

@@ -6,6 +6,7 @@ from typing import Self
 
 from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, Verdicts
 from mcwatch.domain.errors import McwatchError
+from mcwatch.interfaces import Acknowledgements
 
 Answer = Verdicts | McwatchError
 
@@ -19,7 +20,10 @@ class FakeSink:
         answers: what the next deliveries are answered with, in turn; when they are used up, everything is accepted.
     """
 
-    def __init__(self, *answers: Answer) -> None:
+    acknowledgements: Acknowledgements | None = None
+
+    def __init__(self, *answers: Answer, most_at_once: int = 1) -> None:
+        self.most_at_once = most_at_once
         self.answers: deque[Answer] = deque(answers)
         self.batches: list[Batch] = []
         self.accepted: list[bytes] = []

@@ -4,7 +4,7 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcwatch.domain.outbox import DeadLetter, DestinationFigures, FeedFigures, StoreSnapshot
+from mcwatch.domain.outbox import DestinationFigures, FeedFigures, StoreSnapshot
 from mcwatch.store.sqlite.backlog import Backlog
 
 _OLDEST_MS = (
@@ -97,17 +97,3 @@ def _destinations(connection: sqlite3.Connection) -> list[DestinationFigures]:
 
 def _time(ms: int | None) -> datetime | None:
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def dead_letters(connection: sqlite3.Connection, destination: str | None, limit: int) -> list[DeadLetter]:
-    """List dead letters, newest first; ``destination`` empty lists undecodable rows, None everything."""
-    rows = connection.execute(
-        "SELECT d.id, a.name, coalesce(t.name, ''), d.event_id, d.reason, d.detail, d.at_ms, length(d.body)"
-        " FROM dead_letter d JOIN account a ON a.id = d.account_id LEFT JOIN destination t ON t.id = d.destination_id"
-        " WHERE ?1 IS NULL OR coalesce(t.name, '') = ?1 ORDER BY d.id DESC LIMIT ?2",
-        (destination, limit),
-    )
-    return [
-        DeadLetter(number, account, name, event_id, reason, detail, datetime.fromtimestamp(at_ms / 1000, UTC), size)
-        for number, account, name, event_id, reason, detail, at_ms, size in rows
-    ]

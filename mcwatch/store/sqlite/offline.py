@@ -6,9 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from mcwatch.domain.outbox import DeadLetter, StoreSnapshot
+from mcwatch.domain.outbox import DeadLetter, KeptLetter, LetterChoice, StoreSnapshot
 from mcwatch.domain.page import FeedProgress
-from mcwatch.store.sqlite import figures, registry
+from mcwatch.store.sqlite import figures, letters, registry
 from mcwatch.store.sqlite.backlog import Backlog
 from mcwatch.store.sqlite.connection import open_offline
 from mcwatch.store.sqlite.errors import translated
@@ -55,4 +55,8 @@ class OfflineStore:
 
     def dead_letters(self, destination: str | None, limit: int) -> list[DeadLetter]:
         """List dead letters, newest first; ``destination`` empty lists undecodable rows, None everything."""
-        return self._read(lambda connection: figures.dead_letters(connection, destination, limit))
+        return self._read(lambda connection: letters.newest(connection, destination, limit))
+
+    def letters(self, choice: LetterChoice, after: int, limit: int) -> list[KeptLetter]:
+        """Return the chosen dead letters behind number ``after``, oldest first."""
+        return self._read(lambda connection: letters.chosen(connection, choice, after, limit))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import zstandard
 
 from mcwatch.domain.errors import StoreCorrupt
-from mcwatch.domain.outbox import OutboxRow, Settlement
+from mcwatch.domain.outbox import OutboxRow, Receipt, Settlement, Standing
 from mcwatch.store.sqlite.transaction import milliseconds
 
 _MOST_ROWS = 64
@@ -51,20 +51,48 @@ def read_rows(
 
 
 def settle(connection: sqlite3.Connection, settlement: Settlement, now: datetime) -> None:
-    """Apply a settlement: positions, counters, dead letters."""
+    """Apply a settlement: positions, counters, receipts, skipped ranges, dead letters."""
     (destination_id,) = connection.execute(
         "SELECT id FROM destination WHERE name = ?", (settlement.destination,)
     ).fetchone()
+    _note_skips(connection, destination_id, settlement, now)
     connection.executemany(
-        "UPDATE position SET position = ?, delivered = delivered + ?, not_selected = not_selected + ?"
-        " WHERE destination_id = ? AND account_id = ?",
+        "UPDATE position SET position = ?, delivered = delivered + ?, not_selected = not_selected + ?,"
+        " skipped = skipped + ? WHERE destination_id = ? AND account_id = ?",
         [
-            (step.position, step.delivered, step.not_selected, destination_id, step.account_id)
+            (step.position, step.delivered, step.not_selected, step.skipped, destination_id, step.account_id)
             for step in settlement.progress
         ],
     )
-    if not settlement.rejected:
-        return
+    connection.executemany(
+        "DELETE FROM receipt WHERE destination_id = ? AND account_id = ? AND start_offset < ?",
+        [(destination_id, step.account_id, step.position) for step in settlement.progress],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO receipt"
+        " (destination_id, account_id, start_offset, end_offset, delivered, token, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (destination_id, one.account_id, one.start, one.end, one.delivered, one.token, milliseconds(one.at))
+            for one in settlement.handed
+        ],
+    )
+    if settlement.rejected:
+        _keep_rejected(connection, destination_id, settlement, now)
+
+
+def _note_skips(connection: sqlite3.Connection, destination_id: int, settlement: Settlement, now: datetime) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO skip (destination_id, account_id, start_offset, end_offset, at_ms)"
+        " SELECT destination_id, account_id, position, ?, ? FROM position WHERE destination_id = ? AND account_id = ?",
+        [
+            (step.position, milliseconds(now), destination_id, step.account_id)
+            for step in settlement.progress
+            if step.skipped
+        ],
+    )
+
+
+def _keep_rejected(connection: sqlite3.Connection, destination_id: int, settlement: Settlement, now: datetime) -> None:
     connection.executemany(
         "INSERT INTO dead_letter (destination_id, account_id, event_id, reason, detail, body, at_ms)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -78,3 +106,49 @@ def settle(connection: sqlite3.Connection, settlement: Settlement, now: datetime
         " ON CONFLICT (destination_id, reason) DO UPDATE SET count = count + 1",
         [(destination_id, one.reason) for one in settlement.rejected],
     )
+
+
+def receipts(connection: sqlite3.Connection, destination: str) -> list[Receipt]:
+    """Return a destination's receipts, by account and offset."""
+    rows = connection.execute(
+        "SELECT r.account_id, r.start_offset, r.end_offset, r.delivered, r.token, r.at_ms FROM receipt r"
+        " JOIN destination d ON d.id = r.destination_id WHERE d.name = ? ORDER BY r.account_id, r.start_offset",
+        (destination,),
+    )
+    return [
+        Receipt(account, start, end, delivered, token, datetime.fromtimestamp(at_ms / 1000, UTC))
+        for account, start, end, delivered, token, at_ms in rows
+    ]
+
+
+def standings(connection: sqlite3.Connection, destination: str) -> list[Standing]:
+    """Return where each account stands for a destination; nothing for a destination that is not known."""
+    rows = connection.execute(
+        "SELECT a.id, a.name, coalesce((SELECT min(first_offset) FROM outbox WHERE account_id = a.id), a.head),"
+        " p.position, a.head FROM position p JOIN account a ON a.id = p.account_id"
+        " JOIN destination d ON d.id = p.destination_id WHERE d.name = ? ORDER BY a.name",
+        (destination,),
+    )
+    return [Standing(*row) for row in rows]
+
+
+def offset_at(connection: sqlite3.Connection, account_id: int, moment: datetime) -> int | None:
+    """Return the offset of the account's first kept event recorded at ``moment`` or later, None when there is none."""
+    (offset,) = connection.execute(
+        "SELECT min(first_offset) FROM outbox INDEXED BY outbox_log WHERE account_id = ? AND observed_ms >= ?",
+        (account_id, milliseconds(moment)),
+    ).fetchone()
+    found: int | None = offset
+    return found
+
+
+def backlog_of(connection: sqlite3.Connection, destination: str) -> int:
+    """Return the stored bytes of the rows that this one destination has not passed."""
+    (held_bytes,) = connection.execute(
+        "SELECT coalesce(sum((SELECT sum(stored_bytes) FROM outbox INDEXED BY outbox_log"
+        " WHERE account_id = p.account_id AND first_offset + count > p.position)), 0)"
+        " FROM position p JOIN destination d ON d.id = p.destination_id WHERE d.name = ?",
+        (destination,),
+    ).fetchone()
+    found: int = held_bytes
+    return found

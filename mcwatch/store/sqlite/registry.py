@@ -2,20 +2,12 @@
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID, uuid4
 
+from mcwatch.domain.outbox import Released
 from mcwatch.domain.page import Feed, FeedProgress
 from mcwatch.store.sqlite.coverage import coverage_of
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """A destination that was given up, the events it had not received and the dead letters that stay for now."""
-
-    name: str
-    waiting: int
-    dead_letters: int
 
 
 def enrol_feed(connection: sqlite3.Connection, account: str, source: str) -> Feed:
@@ -45,6 +37,9 @@ def enrol_destinations(connection: sqlite3.Connection, starts: Mapping[str, bool
     for name, at_head in starts.items():
         connection.execute("INSERT INTO destination (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
         # Nothing is written where nothing changes, so that a start needs no room on the disk.
+        connection.execute(
+            "UPDATE destination SET channel = ? WHERE name = ? AND channel IS NULL", (uuid4().bytes, name)
+        )
         connection.execute(
             "UPDATE destination SET gone_secs = NULL, released_secs = NULL WHERE name = ? AND gone_secs IS NOT NULL",
             (name,),
@@ -80,21 +75,43 @@ def release_destinations(connection: sqlite3.Connection, gone_before_secs: int, 
     rows = connection.execute(
         "SELECT id, name FROM destination WHERE gone_secs < ? AND released_secs IS NULL", (gone_before_secs,)
     ).fetchall()
-    released = []
-    for destination_id, name in rows:
-        (waiting,) = connection.execute(
-            "SELECT coalesce(sum(a.head - p.position), 0) FROM position p JOIN account a ON a.id = p.account_id"
-            " WHERE p.destination_id = ?",
-            (destination_id,),
-        ).fetchone()
-        (letters,) = connection.execute(
-            "SELECT count(*) FROM dead_letter WHERE destination_id = ?", (destination_id,)
-        ).fetchone()
-        connection.execute("DELETE FROM position WHERE destination_id = ?", (destination_id,))
-        connection.execute("DELETE FROM refusal WHERE destination_id = ?", (destination_id,))
-        connection.execute("UPDATE destination SET released_secs = ? WHERE id = ?", (now_secs, destination_id))
-        released.append(Released(name, waiting, letters))
-    return released
+    return [_release(connection, destination_id, name, now_secs) for destination_id, name in rows]
+
+
+def forget_destination(connection: sqlite3.Connection, name: str, now_secs: int) -> Released | None:
+    """Release a destination at once; None when the store does not know it, or has released it before."""
+    row = connection.execute("SELECT id FROM destination WHERE name = ? AND released_secs IS NULL", (name,)).fetchone()
+    return _release(connection, row[0], name, now_secs) if row else None
+
+
+def _release(connection: sqlite3.Connection, destination_id: int, name: str, now_secs: int) -> Released:
+    (waiting,) = connection.execute(
+        "SELECT coalesce(sum(a.head - p.position), 0) FROM position p JOIN account a ON a.id = p.account_id"
+        " WHERE p.destination_id = ?",
+        (destination_id,),
+    ).fetchone()
+    (letters,) = connection.execute(
+        "SELECT count(*) FROM dead_letter WHERE destination_id = ?", (destination_id,)
+    ).fetchone()
+    for table in ("position", "refusal", "receipt", "skip"):
+        connection.execute(f"DELETE FROM {table} WHERE destination_id = ?", (destination_id,))  # noqa: S608 - ours
+    connection.execute(
+        "UPDATE destination SET gone_secs = coalesce(gone_secs, ?1), released_secs = ?1 WHERE id = ?2",
+        (now_secs, destination_id),
+    )
+    return Released(name, waiting, letters)
+
+
+def destinations(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of the destinations that are not released."""
+    rows = connection.execute("SELECT name FROM destination WHERE released_secs IS NULL ORDER BY name")
+    return [name for (name,) in rows]
+
+
+def channel(connection: sqlite3.Connection, destination: str) -> UUID:
+    """Return what a receiver may know the destination by."""
+    (value,) = connection.execute("SELECT channel FROM destination WHERE name = ?", (destination,)).fetchone()
+    return UUID(bytes=value)
 
 
 def positions(connection: sqlite3.Connection, destination: str) -> dict[int, int]:

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from mcwatch.domain.fingerprint import TIMELESS
+from mcwatch.domain.outbox import Released
 from mcwatch.store.sqlite import passages
 from mcwatch.store.sqlite.coverage import expire_coverage
-from mcwatch.store.sqlite.registry import Released, release_destinations
+from mcwatch.store.sqlite.registry import release_destinations
 from mcwatch.store.sqlite.transaction import SECOND_MASK, SLOT_BITS, milliseconds
 
 _ROOM = 500
@@ -153,6 +154,8 @@ def _expire_outbox(connection: sqlite3.Connection, account: int, before_ms: int,
 
 
 def _expire_letters(connection: sqlite3.Connection, before_ms: int, most: int) -> int:
+    # Skipped ranges are few, and remembered as long as what was refused.
+    connection.execute("DELETE FROM skip WHERE at_ms < ?", (before_ms,))
     return connection.execute(
         "DELETE FROM dead_letter WHERE id IN"
         " (SELECT id FROM dead_letter INDEXED BY dead_letter_by_age WHERE at_ms < ? ORDER BY at_ms LIMIT ?)",

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,15 +10,27 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from uuid import UUID
 
 import structlog
 import zstandard
 
+from mcwatch.domain.delivery import Refusal
 from mcwatch.domain.errors import StoreUnavailable
-from mcwatch.domain.outbox import DeadLetter, OutboxRow, Settlement, StoreSnapshot
+from mcwatch.domain.outbox import (
+    DeadLetter,
+    KeptLetter,
+    LetterChoice,
+    OutboxRow,
+    Receipt,
+    Released,
+    Settlement,
+    Standing,
+    StoreSnapshot,
+)
 from mcwatch.domain.page import Feed, FeedProgress, PageTransaction
 from mcwatch.interfaces import Clock
-from mcwatch.store.sqlite import figures, outbox, registry, retention
+from mcwatch.store.sqlite import figures, letters, outbox, registry, retention
 from mcwatch.store.sqlite.backlog import Backlog
 from mcwatch.store.sqlite.connection import StoreLock, open_reader, open_writer
 from mcwatch.store.sqlite.errors import StoreFull, full, translated
@@ -45,6 +57,7 @@ class StoreOptions:
     keep_fingerprints: timedelta = timedelta(days=31)
     keep_dead_letters: timedelta = timedelta(days=90)
     reserve_bytes: int = 64 * 2**20
+    max_dead_letters: int = 10_000
 
     @property
     def keep(self) -> retention.Keep:
@@ -177,8 +190,10 @@ class SqliteStore:
         if not await self.recover():
             raise full(self._options.path)
 
+        most_letters = self._options.max_dead_letters
+
         def commit(connection: sqlite3.Connection) -> tuple[T, int | None]:
-            transaction = SqlitePageTransaction(connection, feed, self._compressor, self._clock.now())
+            transaction = SqlitePageTransaction(connection, feed, self._compressor, self._clock.now(), most_letters)
             return work(transaction), transaction.head
 
         def announce(outcome: tuple[Any, int | None]) -> None:
@@ -197,12 +212,12 @@ class SqliteStore:
 
     async def read_page(self, feed: Feed, work: Callable[[PageTransaction], T]) -> T:
         """Run ``work`` on the reader thread, whose connection cannot write."""
-        now = self._clock.now()
+        now, most_letters = self._clock.now(), self._options.max_dead_letters
 
         def read(connection: sqlite3.Connection) -> T:
             connection.execute("BEGIN")
             try:
-                return work(SqlitePageTransaction(connection, feed, self._compressor, now))
+                return work(SqlitePageTransaction(connection, feed, self._compressor, now, most_letters))
             finally:
                 connection.execute("ROLLBACK")
 
@@ -242,6 +257,7 @@ class SqliteStore:
         expired = await self._write(lambda connection: retention.expire(connection, keep, now, rest))
         self._sweep = expired.rest
         if expired.dead_letters:
+            self._metrics.dead_letters_expired_total.inc(expired.dead_letters)
             logger.warning("dead_letters_expired", count=expired.dead_letters)
         for gone in expired.destinations:
             logger.warning(
@@ -258,6 +274,51 @@ class SqliteStore:
         """Return the stored bytes that some destination has not received."""
         return await self._read(lambda connection: figures.backlog_bytes(connection, self._backlog))
 
+    async def backlog_of(self, destination: str) -> int:
+        """Return the stored bytes that one destination has not received."""
+        return await self._read(lambda connection: outbox.backlog_of(connection, destination))
+
+    async def channel(self, destination: str) -> UUID:
+        """Return what a receiver may know an enrolled destination by."""
+        return await self._read(lambda connection: registry.channel(connection, destination))
+
+    async def receipts(self, destination: str) -> list[Receipt]:
+        """Return what was handed over and is not settled, by account and offset."""
+        return await self._read(lambda connection: outbox.receipts(connection, destination))
+
+    async def standings(self, destination: str) -> list[Standing]:
+        """Return where each account stands for a destination."""
+        return await self._read(lambda connection: outbox.standings(connection, destination))
+
+    async def offset_at(self, account_id: int, moment: datetime) -> int | None:
+        """Return the offset of the account's first kept event recorded at ``moment`` or later."""
+        return await self._read(lambda connection: outbox.offset_at(connection, account_id, moment))
+
+    async def destinations(self) -> list[str]:
+        """Return the names of the destinations that are not released."""
+        return await self._read(registry.destinations)
+
+    async def forget(self, destination: str) -> Released | None:
+        """Release a destination at once; None when there is none of that name."""
+        now_secs = int(self._clock.now().timestamp())
+        return await self._write(lambda connection: registry.forget_destination(connection, destination, now_secs))
+
     async def dead_letters(self, destination: str | None, limit: int) -> list[DeadLetter]:
         """List dead letters, newest first."""
-        return await self._read(lambda connection: figures.dead_letters(connection, destination, limit))
+        return await self._read(lambda connection: letters.newest(connection, destination, limit))
+
+    async def dead_letter_count(self, destination: str) -> int:
+        """Return how many dead letters a destination has."""
+        return await self._read(lambda connection: letters.count(connection, destination))
+
+    async def letters(self, choice: LetterChoice, after: int, limit: int) -> list[KeptLetter]:
+        """Return the chosen dead letters behind number ``after``, oldest first."""
+        return await self._read(lambda connection: letters.chosen(connection, choice, after, limit))
+
+    async def discard(self, choice: LetterChoice, most: int) -> int:
+        """Remove up to ``most`` of the chosen dead letters for good; return how many."""
+        return await self._write(lambda connection: letters.discard(connection, choice, most))
+
+    async def retried(self, delivered: Sequence[int], refused: Mapping[int, Refusal]) -> None:
+        """Remove the dead letters that were delivered after all, and write the newest refusal to the others."""
+        await self._write(lambda connection: letters.retried(connection, delivered, refused.items()))

@@ -38,20 +38,27 @@ def milliseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def _problem(row: Unreadable) -> str:
-    if len(row.raw) <= _KEPT_BYTES:
+def _problem(row: Unreadable, kept_bytes: int) -> str:
+    if len(row.raw) <= kept_bytes:
         return row.problem
     digest = hashlib.sha256(row.raw).hexdigest()
-    return f"{row.problem} (the first {_KEPT_BYTES} of {len(row.raw)} bytes kept; SHA-256 of all {digest})"
+    return f"{row.problem} (the first {kept_bytes} of {len(row.raw)} bytes kept; SHA-256 of all {digest})"
 
 
 class SqlitePageTransaction:
     """``interfaces`` calls it PageTransaction. Lives on the writer thread, for one piece of work."""
 
     def __init__(
-        self, connection: sqlite3.Connection, feed: Feed, compressor: zstandard.ZstdCompressor, now: datetime
+        self,
+        connection: sqlite3.Connection,
+        feed: Feed,
+        compressor: zstandard.ZstdCompressor,
+        now: datetime,
+        most_letters: int,
     ) -> None:
+        """Begin; of unreadable rows beyond ``most_letters`` kept for the account no bytes are kept any more."""
         self._connection = connection
+        self._most_letters = most_letters
         self._feed = feed
         self._compressor = compressor
         self._now = now
@@ -191,6 +198,14 @@ class SqlitePageTransaction:
 
     def quarantine(self, rows: Sequence[Unreadable], observed_at: datetime) -> None:
         """Keep undecodable rows as dead letters of the account."""
+        if not rows:
+            return
+        (before,) = self._connection.execute(
+            "SELECT count(*) FROM dead_letter INDEXED BY dead_letter_by_destination"
+            " WHERE destination_id IS NULL AND account_id = ?",
+            (self._feed.account_id,),
+        ).fetchone()
+        room = [_KEPT_BYTES if before + at < self._most_letters else 0 for at in range(len(rows))]
         self._connection.executemany(
             "INSERT INTO dead_letter (destination_id, account_id, event_id, reason, detail, body, at_ms)"
             " VALUES (NULL, ?, '', ?, ?, ?, ?)",
@@ -198,11 +213,11 @@ class SqlitePageTransaction:
                 (
                     self._feed.account_id,
                     FailureReason.UNDECODABLE,
-                    _problem(row),
-                    row.raw[:_KEPT_BYTES],
+                    _problem(row, kept_bytes),
+                    row.raw[:kept_bytes],
                     milliseconds(observed_at),
                 )
-                for row in rows
+                for row, kept_bytes in zip(rows, room, strict=True)
             ],
         )
 

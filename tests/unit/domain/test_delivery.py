@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, EventHead
+from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, EventHead, MessageHead
 from mcwatch.domain.event import FINDER, SCHEMA, Event, EventKind, encode_lines, message_of, timestamp
 from tests.unit.domain.rows import NOW, RECEIVED, finder_row
 
@@ -24,7 +24,7 @@ def native(number: int) -> bytes:
 def test_heads_are_what_an_envelope_needs() -> None:
     """The head of each event is read from its native line, times as times."""
     batch = Batch([native(1), native(2)], [b"one", b"two"])
-    expected = EventHead(f"{1:032x}", "message.seen", "acme", FINDER, RECEIVED, NOW)
+    expected = EventHead(f"{1:032x}", "message.seen", "acme", FINDER, RECEIVED, NOW, MessageHead("held"))
     assert expected == batch.heads[0]
     assert ["0" * 31 + "1", "0" * 31 + "2"] == [head.event_id for head in batch.heads]
     assert datetime(2026, 1, 5, 9, 29, 2, tzinfo=UTC) == batch.heads[0].occurred_at

@@ -17,11 +17,14 @@ from mcwatch.formats.json import JsonFormat
 from mcwatch.interfaces import Format
 from mcwatch.pipeline.accounts import AccountHealth
 from mcwatch.pipeline.backpressure import Backpressure
-from mcwatch.pipeline.batches import BatchLimits, BatchReader
+from mcwatch.pipeline.batches import BatchLimits, BatchReader, View
 from mcwatch.pipeline.cache import LineCache
-from mcwatch.pipeline.dispatcher import Dispatcher, Senses
+from mcwatch.pipeline.dispatcher import Dispatcher
 from mcwatch.pipeline.ingest import Ingest
+from mcwatch.pipeline.letterbox import Letterbox
+from mcwatch.pipeline.outlet import Outlet, Senses
 from mcwatch.pipeline.poller import Poller, PollWatch
+from mcwatch.pipeline.rendering import NATIVE, Rendering
 from mcwatch.store.sqlite import SqliteStore, StoreOptions
 from mcwatch.telemetry.health import Component, Condition, Health
 from mcwatch.telemetry.metrics import Metrics
@@ -83,6 +86,7 @@ class Lab:
         self.health = Health(metrics, clock.now)
         self.cache = LineCache(1 << 20)
         self.rng = random.Random(1)
+        self.most_letters = 1000
         self.accounts = {feed.account_id: feed.account}
 
     @property
@@ -104,9 +108,8 @@ class Lab:
         self, limits: BatchLimits | None = None, selection: Selection | None = None, form: Format | None = None
     ) -> BatchReader:
         """Return the reader of the destination ``hook``."""
-        return BatchReader(
-            "hook", self.store, self.cache, form or JsonFormat(), selection or Selection(), limits or BatchLimits()
-        )
+        view = View(selection or Selection(), Rendering(type(form).__name__ if form else NATIVE, form or JsonFormat()))
+        return BatchReader("hook", self.store, self.cache, view, limits or BatchLimits())
 
     def dispatcher(
         self,
@@ -117,8 +120,12 @@ class Lab:
     ) -> Dispatcher:
         """Return the dispatcher of the destination ``hook``."""
         limits = limits or BatchLimits()
-        senses = Senses(self.clock, self.metrics, self.health, self.rng)
-        return Dispatcher("hook", sink, self.store, self.reader(limits, selection, form), limits, senses)
+        letterbox = Letterbox("hook", self.store, self.health, self.most_letters)
+        return Dispatcher(self.outlet(sink), self.store, self.reader(limits, selection, form), limits, letterbox)
+
+    def outlet(self, sink: FakeSink) -> Outlet:
+        """Return the way out of the destination ``hook``."""
+        return Outlet("hook", sink, Senses(self.clock, self.metrics, self.health, self.rng))
 
     async def deliver_until_reached(self, dispatcher: Dispatcher, sink: GoalSink) -> None:
         """Run a dispatcher until its sink has reached its goal, then drain it."""

@@ -12,6 +12,7 @@ from mcwatch.pipeline.cache import LineCache
 from mcwatch.pipeline.inflight import InFlight
 from tests.contract.store_kit import append, native, numbers_of
 from tests.unit.pipeline.lab import Lab
+from tests.unit.pipeline.queued import settlement_of
 
 
 class _Upper:
@@ -91,7 +92,7 @@ async def test_batch_is_filled_from_several_accounts(lab: Lab) -> None:
     assert inflight is not None
     assert 5 == len(inflight.batch)
     inflight.accept_all()
-    settlement = inflight.settlement()
+    settlement = settlement_of(inflight)
     assert settlement is not None
     assert 5 == sum(step.delivered for step in settlement.progress)
     assert [2, 3, 3] == sorted(step.position for step in settlement.progress)
@@ -139,7 +140,7 @@ async def test_selection_leaves_out_and_passes(lab: Lab) -> None:
     inflight = await lab.reader(selection=Selection(accounts=("corp",))).next({lab.acme: 0}, lab.accounts)
     assert inflight is not None
     assert inflight.is_done
-    settlement = inflight.settlement()
+    settlement = settlement_of(inflight)
     assert settlement is not None
     assert [(6, 0, 6)] == [(step.position, step.delivered, step.not_selected) for step in settlement.progress]
 

@@ -9,6 +9,7 @@ from mcwatch.pipeline.inflight import InFlight, Segment
 from tests.contract.store_kit import native, numbers_of
 from tests.fakes.sink import FakeSink
 from tests.unit.pipeline.lab import refused, retry, sent
+from tests.unit.pipeline.queued import settlement_of
 
 
 class _PoisonedSink(FakeSink):
@@ -27,11 +28,11 @@ class _PoisonedSink(FakeSink):
 
 def _inflight(count: int) -> InFlight:
     natives = [native(number) for number in range(count)]
-    return InFlight("hook", [Segment(1, 0, natives, range(count), 0.0)], Batch(natives, natives))
+    return InFlight([Segment(1, 0, count, range(count), 0.0)], Batch(natives, natives))
 
 
 def _letters(inflight: InFlight) -> dict[int, str]:
-    settlement = inflight.settlement()
+    settlement = settlement_of(inflight)
     return {numbers_of([one.native])[0]: one.detail for one in settlement.rejected} if settlement else {}
 
 
@@ -53,7 +54,7 @@ async def test_lone_refusal_is_not_final() -> None:
     with pytest.raises(UnprovenRefusalError):
         await Delivery(sink, inflight, Streak()).run()
     assert not inflight.is_begun
-    assert inflight.settlement() is None
+    assert settlement_of(inflight) is None
 
 
 async def test_acceptance_before_a_refusal_proves_nothing() -> None:
@@ -96,7 +97,7 @@ async def test_mass_refusal_gives_nothing_up() -> None:
     sink, inflight = _PoisonedSink(*range(500)), _inflight(500)
     with pytest.raises(MassRefusalError) as caught:
         await Delivery(sink, inflight, Streak()).run()
-    assert inflight.settlement() is None
+    assert settlement_of(inflight) is None
     assert FailureReason.TOO_LARGE is caught.value.reason
     assert MASS_REFUSAL == sum(1 for batch in sink.batches if len(batch) == 1)
     assert len(sink.batches) < 40

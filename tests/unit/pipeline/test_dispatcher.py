@@ -230,7 +230,7 @@ async def test_defect_in_a_format_is_survived(lab: Lab) -> None:
 
     class Defective:
         content_type = "text/plain"
-        failures = 2
+        failures = 10  # two times the batch, each of its events alone, and the batch again
 
         def render(self, native: Sequence[bytes]) -> Sequence[bytes]:
             if self.failures:
@@ -242,7 +242,7 @@ async def test_defect_in_a_format_is_survived(lab: Lab) -> None:
     with capture_logs() as logs:
         await lab.deliver_until_reached(lab.dispatcher(sink, form=Defective()), sink)
     assert [[0, 1, 2]] == sent(sink)
-    assert ["batch_defect"] * 2 == [entry["event"] for entry in logs if entry["log_level"] == "error"]
+    assert ["render_defect", "batch_defect"] * 2 == [entry["event"] for entry in logs if entry["log_level"] == "error"]
     assert "ZeroDivisionError" in lab.condition().last_error
     assert lab.condition().up is True
 

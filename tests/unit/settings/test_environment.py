@@ -19,6 +19,7 @@ def test_override_names() -> None:
         "MCWATCH_STORE__KEEP_DELIVERED",
         "MCWATCH_STORE__KEEP_FINGERPRINTS",
         "MCWATCH_STORE__MAX_BACKLOG",
+        "MCWATCH_STORE__MAX_DEAD_LETTERS",
         "MCWATCH_STORE__RESERVE",
         "MCWATCH_STORE__URL",
     ]

@@ -64,6 +64,7 @@ def test_defaults_are_written_as_in_the_file() -> None:
         "keep_delivered": "24h",
         "keep_fingerprints": "31d",
         "keep_dead_letters": "90d",
+        "max_dead_letters": 10000,
         "reserve": "64MiB",
     }
     assert "Secret(" not in str(schema())

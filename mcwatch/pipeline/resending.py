@@ -1,0 +1,110 @@
+"""Sending events beside the log: replays and dead letters, which move no position."""
+
+from dataclasses import dataclass
+from math import inf
+
+from mcwatch.domain.delivery import Batch, Refusal
+from mcwatch.domain.errors import FailureReason, PermanentError, TransientError
+from mcwatch.interfaces import Acknowledgements
+from mcwatch.pipeline.batches import View
+from mcwatch.pipeline.delivery import MassRefusalError, Streak, UnprovenRefusalError
+from mcwatch.pipeline.inflight import InFlight, Segment
+from mcwatch.pipeline.outlet import Outlet
+
+_LEAST_SECS = 0.5
+_MOST_SECS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resent:
+    """What became of events by their index: those in ``refused`` were, the others accepted."""
+
+    refused: dict[int, Refusal]
+    accepted: int
+
+
+class Resender:
+    """Sends batches through a destination's outlet, each to its end."""
+
+    def __init__(self, outlet: Outlet, view: View) -> None:
+        self.outlet = outlet
+        self._view = view
+        self._clock = outlet.clock
+
+    async def send_events(self, natives: list[bytes], until: float) -> Resent:
+        """Send native events as the destination shows them, whatever it selects.
+
+        They were refused before: that they are again, however many, says nothing of the destination.
+        """
+        rendering = self._view.rendering
+        batch = Batch(natives, rendering.render(natives), rendering.content_type)
+        inflight = InFlight([Segment(0, 0, len(natives), range(len(natives)), 0.0)], batch)
+        for index, payload in enumerate(batch.payloads):
+            if not payload:
+                inflight.refuse(index, Refusal(FailureReason.INTERNAL, "a defect in mcwatch made no payload of it"))
+        return await self.send(inflight, until, Streak(most_refusals=inf))
+
+    async def send(self, inflight: InFlight, until: float, streak: Streak | None = None) -> Resent:
+        """Send a batch until the fate of each event is known, or the monotonic clock has come to ``until``.
+
+        Raises TransientError when the time is over, and at once when the destination is down for a reason that waiting
+        does not mend.
+        """
+        total = len(inflight.batch)
+        while not inflight.is_done:
+            if inflight.is_open:
+                await self._attempt(inflight, until, streak)
+            elif (acknowledgements := self.outlet.sink.acknowledgements) is not None:
+                await self._confirm(inflight, acknowledgements, until)
+        refused = inflight.refusals
+        self.outlet.metrics.events_resent_total.labels(self.outlet.name).inc(total - len(refused))
+        return Resent(refused, total - len(refused))
+
+    async def _attempt(self, inflight: InFlight, until: float, streak: Streak | None) -> None:
+        gate = self.outlet.gate
+        if gate.opens_at > until:
+            raise self._given_up("it is not tried again so soon")
+        await gate.wait()
+        if not self.outlet.is_open:
+            raise self._given_up("mcwatch is just starting or stopping")
+        attempt = await self.outlet.attempt(inflight, streak)
+        error = attempt.error
+        if isinstance(error, UnprovenRefusalError):
+            # Beside the log nothing comes after them that would prove more.
+            for index, refusal in attempt.suspects.items():
+                inflight.refuse(index, refusal)
+            return
+        self.outlet.conclude(attempt)
+        if isinstance(error, PermanentError) and not isinstance(error, MassRefusalError):
+            raise error
+        if error is not None and (isinstance(error, MassRefusalError) or self._clock.monotonic() >= until):
+            raise self._given_up(str(error)) from error
+
+    async def _confirm(self, inflight: InFlight, acknowledgements: Acknowledgements, until: float) -> None:
+        """Ask for the receipts until they are confirmed; what stays unconfirmed is sent again while there is time."""
+        deadline = self._clock.monotonic() + acknowledgements.timeout_secs
+        delay = _LEAST_SECS
+        while inflight.receipts:
+            await self._clock.sleep(delay)
+            delay = min(2 * delay, _MOST_SECS)
+            asked_at = self._clock.monotonic()
+            trouble: TransientError | None = None
+            try:
+                for receipt in set(await acknowledgements.confirmed(list(inflight.receipts))):
+                    inflight.confirm(receipt)
+            except TransientError as error:
+                trouble = error
+            if not inflight.receipts or asked_at < deadline:
+                continue
+            if asked_at >= until:
+                raise self._given_up("it took the events and does not acknowledge them") from trouble
+            if trouble is None:
+                for receipt in list(inflight.receipts):
+                    inflight.reopen(receipt)
+
+    def _given_up(self, why: str) -> TransientError:
+        return TransientError(
+            f"the destination {self.outlet.name} does not take events: {why}",
+            reason=FailureReason.SERVER,
+            remedy="see mcwatch status; run the same command again when it works",
+        )
