@@ -11,12 +11,12 @@ from mcwatch.app.checks import check
 from mcwatch.app.clock import SystemClock
 from mcwatch.app.demo import demo as _demo
 from mcwatch.app.lifecycle import Runner, StopSignals
-from mcwatch.app.offline import offline_dead_letters, offline_routes, offline_status
+from mcwatch.app.offline import offline_dead_letters, offline_letters, offline_routes, offline_status
 from mcwatch.app.wiring import Application
 from mcwatch.settings import Settings
 from mcwatch.telemetry.logs import configure
 
-__all__ = ["check", "demo", "offline_dead_letters", "offline_routes", "offline_status", "run"]
+__all__ = ["check", "demo", "offline_dead_letters", "offline_letters", "offline_routes", "offline_status", "run"]
 
 
 def run(settings: Settings, drain_timeout_secs: float) -> int:

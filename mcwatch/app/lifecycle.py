@@ -3,7 +3,7 @@
 import asyncio
 import random
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import structlog
@@ -12,6 +12,7 @@ from mcwatch import __version__
 from mcwatch.app.wiring import Application
 from mcwatch.domain.errors import StoreCorrupt
 from mcwatch.interfaces import Clock
+from mcwatch.pipeline.cancelling import leaves
 
 _RESTART_SECS = 1.0
 
@@ -81,7 +82,7 @@ class Runner:
                 for task in others:
                     task.cancel()
         except* StoreCorrupt as errors:
-            error = next(_leaves(errors))
+            error = next(leaves(errors))
             logger.critical("store_corrupt", reason=str(error))
             raise error from None
         logger.info("stopped")
@@ -150,12 +151,3 @@ async def _all_ended(tasks: Tasks) -> None:
 
 def _running(tasks: Tasks) -> int:
     return sum(not task.done() for task in tasks.values())
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """Return the errors inside a group, however deep."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error

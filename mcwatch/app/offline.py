@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from mcwatch.app.clock import SystemClock
+from mcwatch.app.keeping import shown
 from mcwatch.app.report import offline_report
 from mcwatch.app.wiring import Application, store_options
 from mcwatch.domain.errors import StoreUnavailable
 from mcwatch.domain.outbox import DeadLetter
+from mcwatch.domain.resending import LetterRequest, ShownLetter
 from mcwatch.domain.status import StatusReport
 from mcwatch.httpserver.control import ControlRoute
 from mcwatch.settings import Settings
@@ -49,6 +51,12 @@ def offline_dead_letters(settings: Settings, destination: str | None, limit: int
     """List the store's dead letters, newest first; raises as :func:`offline_status` does."""
     with _store(settings) as store:
         return store.dead_letters(destination, limit)
+
+
+def offline_letters(settings: Settings, request: LetterRequest) -> list[ShownLetter]:
+    """Return chosen dead letters with what they hold; raises as :func:`offline_status` does."""
+    with _store(settings) as store:
+        return [shown(one) for one in store.letters(request.choice, request.after, len(request.ids))]
 
 
 @asynccontextmanager

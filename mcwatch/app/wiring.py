@@ -11,9 +11,11 @@ import structlog
 
 from mcwatch import __version__
 from mcwatch.app.backfill import Backfill
+from mcwatch.app.keeping import keeping_routes
 from mcwatch.app.memory import settle_garbage_collector
 from mcwatch.app.ranges import FinderAccount, PastRanges
 from mcwatch.app.report import Daemon, LiveAccount, build_report
+from mcwatch.app.resending import Resending, Way, resending_routes
 from mcwatch.app.verify import Verification
 from mcwatch.domain.backfill import BackfillStep, RangeRequest
 from mcwatch.domain.budget import verdict
@@ -23,16 +25,20 @@ from mcwatch.domain.status import StatusReport
 from mcwatch.domain.verification import VerifyStep
 from mcwatch.httpserver.control import ControlRoute, ControlServer, acting_route, reading_routes
 from mcwatch.httpserver.server import HttpServer, Views
-from mcwatch.interfaces import Clock
+from mcwatch.interfaces import Clock, Sink
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.pipeline.accounts import AccountHealth
 from mcwatch.pipeline.backpressure import Backpressure
-from mcwatch.pipeline.batches import BatchLimits, BatchReader
+from mcwatch.pipeline.batches import BatchLimits, BatchReader, View
 from mcwatch.pipeline.cache import LineCache
-from mcwatch.pipeline.dispatcher import Dispatcher, Senses
+from mcwatch.pipeline.dispatcher import Dispatcher
 from mcwatch.pipeline.ingest import Ingest
+from mcwatch.pipeline.letterbox import Letterbox
+from mcwatch.pipeline.outlet import Outlet, Senses
 from mcwatch.pipeline.poller import Poller, PollWatch
+from mcwatch.pipeline.rendering import NATIVE, Rendering
+from mcwatch.pipeline.resending import Resender
 from mcwatch.pipeline.retention import Retention
 from mcwatch.settings import AccountConfig, DestinationConfig, Settings, StoreConfig
 from mcwatch.sources import MessageFinderConfig, SourceContext
@@ -41,6 +47,7 @@ from mcwatch.telemetry.health import Component, Health
 from mcwatch.telemetry.metrics import Metrics
 
 _CACHE_BYTES = 16 * 2**20
+_ACKNOWLEDGED_IN_FLIGHT = 32
 
 logger = structlog.get_logger(__name__)
 
@@ -54,7 +61,31 @@ def store_options(config: StoreConfig) -> StoreOptions:
         keep_fingerprints=timedelta(seconds=config.keep_fingerprints),
         keep_dead_letters=timedelta(seconds=config.keep_dead_letters),
         reserve_bytes=config.reserve,
+        max_dead_letters=config.max_dead_letters,
     )
+
+
+def view_of(config: DestinationConfig) -> View:
+    """Return what a destination gets to see; raises ConfigError when the key of its redaction cannot be read."""
+    select = config.select
+    selection = Selection(tuple(select.accounts), tuple(select.kinds), tuple(select.routes))
+    try:
+        redaction = config.redact.build() if config.redact else None
+    except ConfigError as error:
+        raise ConfigError(
+            [f"destinations.{config.name}.redact.key: {problem}" for problem in error.problems]
+        ) from error
+    name = NATIVE if config.format.type == NATIVE else config.format.model_dump_json()
+    if redaction:
+        name = f"{name} {redaction.name}"
+    return View(selection, Rendering(name, config.format.build(), redaction))
+
+
+def limits_of(config: DestinationConfig, sink: Sink) -> BatchLimits:
+    """Return a destination's batch policy."""
+    batch = config.batch
+    acknowledged = _ACKNOWLEDGED_IN_FLIGHT if sink.acknowledgements else 1
+    return BatchLimits(batch.max_events, batch.max_bytes, batch.linger, batch.max_in_flight or acknowledged)
 
 
 @dataclass
@@ -96,6 +127,7 @@ class Application:
         self.retention = Retention(self.store, clock)
         self._cache = LineCache(_CACHE_BYTES)
         self._accounts: list[LiveAccount] = []
+        self._resending = Resending(self.store, clock, serves=serves)
         self._ranges = PastRanges(
             self.store,
             self.pressure,
@@ -131,8 +163,12 @@ class Application:
         for account, client in await self._open_clients():
             await self._enrol_sources(account, client)
         await self._enrol_destinations()
+        await self._stack.enter_async_context(self._resending)
         for destination in settings.destinations:
-            self.parts.dispatchers[destination.name] = self._dispatcher(destination)
+            dispatcher = await self._dispatcher(destination)
+            self.parts.dispatchers[destination.name] = dispatcher
+            if destination.when_full == "skip":
+                self.pressure.need_not_wait_for(destination.name, dispatcher.skip)
         await self.pressure.refresh()
         if self._serves:
             await self._open_servers()
@@ -198,12 +234,16 @@ class Application:
                 "until then its backlog is kept",
             )
 
-    def _dispatcher(self, config: DestinationConfig) -> Dispatcher:
-        limits = BatchLimits(config.batch.max_events, config.batch.max_bytes, config.batch.linger)
-        selection = Selection(tuple(config.select.accounts), tuple(config.select.kinds), tuple(config.select.routes))
-        reader = BatchReader(config.name, self.store, self._cache, config.format.build(), selection, limits)
+    async def _dispatcher(self, config: DestinationConfig) -> Dispatcher:
+        sink = config.sink.build(await self.store.channel(config.name))
+        limits = limits_of(config, sink)
+        view = view_of(config)
+        reader = BatchReader(config.name, self.store, self._cache, view, limits)
         senses = Senses(self.clock, self.metrics, self.health, self._rng)
-        return Dispatcher(config.name, config.sink.build(), self.store, reader, limits, senses)
+        outlet = Outlet(config.name, sink, senses)
+        self._resending.add(config.name, Way(reader, Resender(outlet, view)))
+        letterbox = Letterbox(config.name, self.store, self.health, self._settings.store.max_dead_letters)
+        return Dispatcher(outlet, self.store, reader, limits, letterbox)
 
     async def _open_servers(self) -> None:
         views = Views(
@@ -228,6 +268,8 @@ class Application:
             acting_route("/backfill", BackfillStep, backfill.step),
             acting_route("/verify/plan", RangeRequest, verification.plan),
             acting_route("/verify", VerifyStep, verification.step),
+            *resending_routes(self._resending),
+            *keeping_routes(self.store, [one.name for one in self._settings.destinations]),
         ]
 
     async def report(self) -> StatusReport:

@@ -121,6 +121,12 @@ async def ask(store_file: Path, target: str, kind: type[T]) -> T | None:
     return await _request(store_file, "GET", target, kind, body=None, timeout_secs=_TIMEOUT_SECS)
 
 
+async def post(store_file: Path, path: str, kind: type[T], question: msgspec.Struct) -> T | None:
+    """Ask with a body of the daemon that works on this store; None when none runs. Raises as :func:`ask` does."""
+    body = msgspec.json.encode(question)
+    return await _request(store_file, "POST", path, kind, body=body, timeout_secs=_TIMEOUT_SECS)
+
+
 async def _request(
     store_file: Path, method: str, target: str, kind: type[T], *, body: bytes | None, timeout_secs: float
 ) -> T | None:

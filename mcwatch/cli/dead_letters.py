@@ -11,6 +11,8 @@ from mcwatch.cli.options import DEFAULT_CONFIG, ConfigOption, Output, OutputOpti
 
 if TYPE_CHECKING:
     from mcwatch.domain.outbox import DeadLetter
+    from mcwatch.domain.resending import LetterRequest, ShownLetter
+    from mcwatch.settings import Settings
 
 dead_letters = typer.Typer(help="What was refused or unreadable.", no_args_is_help=True)
 
@@ -29,10 +31,9 @@ _MAIL = re.compile(
 )
 _MAX_DETAIL = 160
 
-
-@dead_letters.callback()
-def _group() -> None:
-    """Keep the group a group while it has a single command."""
+_IdsArgument = Annotated[list[int] | None, typer.Argument(min=1, help="Numbers of dead letters, as list shows them.")]
+_DestinationOption = Annotated[str | None, typer.Option(help="All of this destination.")]
+_AllOption = Annotated[bool, typer.Option("--all", help="All dead letters there are.")]
 
 
 @dead_letters.command("list")
@@ -63,6 +64,167 @@ def list_letters(
         print_json(letters)
     else:
         _show(letters)
+
+
+@dead_letters.command("show")
+def show_letter(
+    number: Annotated[int, typer.Argument(min=1, metavar="ID", help="The number that list shows.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    content: Annotated[
+        bool, typer.Option("--content", help="Show the mail's own words too: addresses, subject, the receiver's reply.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show one dead letter. What the event says of the mail is masked unless --content is given."""
+    from mcwatch import settings
+    from mcwatch.cli.tables import console, print_json, text
+    from mcwatch.domain.errors import PermanentError
+    from mcwatch.domain.resending import LetterRequest
+
+    letters = asyncio.run(_shown(settings.load(config), LetterRequest(ids=[number])))
+    if not letters:
+        raise PermanentError(f"there is no dead letter {number}", remedy="see mcwatch dead-letters list")
+    letter = letters[0] if content else _masked_letter(letters[0])
+    if output is Output.JSON:
+        print_json(letter)
+        return
+    for name in ("id", "at", "account", "destination", "event_id", "reason", "detail", "size"):
+        console().print(text(f"{name}: {getattr(letter, name)}"))
+    for line in _pretty(letter.body).splitlines():
+        console().print(text(line))
+
+
+@dead_letters.command("retry")
+def retry(
+    ids: _IdsArgument = None,
+    destination: _DestinationOption = None,
+    every: _AllOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Send dead letters to their destinations again; those that are accepted are dead letters no more.
+
+    Exit codes: 0 all chosen were accepted, 1 failed or some were not, 2 wrong usage.
+    """
+    from mcwatch import settings
+    from mcwatch.cli.tables import console, print_json
+
+    request = _chosen(ids, destination, every=every)
+    delivered, left = asyncio.run(_retry(settings.load(config), request))
+    if output is Output.JSON:
+        print_json({"delivered": delivered, "left": left})
+    else:
+        console().print(f"{delivered:,} dead letters delivered")
+        for why, count in left.items():
+            console().print(f"{count:,} stay: {why}")
+    if left:
+        raise typer.Exit(1)
+
+
+@dead_letters.command("discard")
+def discard(
+    ids: _IdsArgument = None,
+    destination: _DestinationOption = None,
+    every: _AllOption = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Delete dead letters for good. Their events are then nowhere but at the other destinations."""
+    from mcwatch import settings
+    from mcwatch.cli.tables import console, print_json
+
+    request = _chosen(ids, destination, every=every)
+    loaded = settings.load(config)
+    if not yes:
+        typer.confirm("Delete the chosen dead letters for good?", abort=True, err=True)
+    count = asyncio.run(_discard(loaded, request))
+    if output is Output.JSON:
+        print_json({"discarded": count})
+    else:
+        console().print(f"{count:,} dead letters discarded")
+
+
+def _chosen(ids: list[int] | None, destination: str | None, *, every: bool) -> "LetterRequest":
+    """Return what is meant; raises typer.BadParameter unless it is said in exactly one way."""
+    from mcwatch.domain.resending import LetterRequest
+
+    if sum((bool(ids), destination is not None, every)) != 1:
+        raise typer.BadParameter("say which: numbers, --destination NAME, or --all", param_hint="ids")
+    return LetterRequest(ids=ids or [], destination=destination)
+
+
+async def _shown(settings: "Settings", request: "LetterRequest") -> "list[ShownLetter]":
+    from mcwatch import app
+    from mcwatch.cli.control import post
+    from mcwatch.domain.resending import ShownLetter
+
+    letters = await post(settings.store.path, "/dead-letters/show", list[ShownLetter], request)
+    return app.offline_letters(settings, request) if letters is None else letters
+
+
+async def _retry(settings: "Settings", request: "LetterRequest") -> tuple[int, dict[str, int]]:
+    from collections import Counter
+
+    from mcwatch.cli.control import talk
+    from mcwatch.domain.resending import RetriedStep
+
+    delivered, left = 0, Counter[str]()
+    step: LetterRequest | None = request
+    async with talk(settings) as other:
+        while step is not None:
+            done = await other.ask("/dead-letters/retry", RetriedStep, step)
+            delivered += done.delivered
+            left.update({f"refused again ({reason})": count for reason, count in done.refused.items()})
+            left.update(done.kept)
+            step = done.rest
+    return delivered, dict(left)
+
+
+async def _discard(settings: "Settings", request: "LetterRequest") -> int:
+    from mcwatch.cli.control import talk
+    from mcwatch.domain.resending import Discarded
+
+    count = 0
+    async with talk(settings) as other:
+        while True:
+            done = await other.ask("/dead-letters/discard", Discarded, request)
+            count += done.count
+            if not done.more:
+                return count
+
+
+_PLAIN = frozenset({"key", "status", "route", "received_at", "created_at", "attachments", "size", "attempts"})
+"""What of a mail says nothing of who wrote what to whom."""
+
+
+def _masked_letter(letter: "ShownLetter") -> "ShownLetter":
+    """Return a dead letter without what it says of the mail."""
+    import json
+
+    import msgspec
+
+    try:
+        event = msgspec.json.decode(letter.body, type=dict[str, object])
+    except (msgspec.DecodeError, RecursionError):
+        event = {}
+    message = event.get("message")
+    if isinstance(message, dict) and "event_id" in event:
+        event["message"] = {name: value if name in _PLAIN else "***" for name, value in message.items()}
+        event["previous"] = "***" if event.get("previous") else None
+        body = json.dumps(event)
+    else:
+        body = "(bytes that are no event; --content shows them)"
+    return msgspec.structs.replace(letter, detail=masked(letter.detail), body=body)
+
+
+def _pretty(body: str) -> str:
+    import json
+
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return body
 
 
 def masked(detail: str) -> str:

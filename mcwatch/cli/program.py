@@ -11,6 +11,8 @@ from mcwatch.cli.backfill import backfill
 from mcwatch.cli.check import check
 from mcwatch.cli.dead_letters import dead_letters
 from mcwatch.cli.demo import demo
+from mcwatch.cli.destinations import destinations
+from mcwatch.cli.replay import replay
 from mcwatch.cli.run import run
 from mcwatch.cli.schema import schema
 from mcwatch.cli.simulate import simulate
@@ -32,9 +34,10 @@ program = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, check, demo, simulate, status, backfill, verify, schema):
+for command in (run, check, demo, simulate, status, backfill, verify, replay, schema):
     program.command()(command)
 program.add_typer(dead_letters, name="dead-letters")
+program.add_typer(destinations, name="destinations")
 
 
 def _print_version(wanted: bool) -> None:

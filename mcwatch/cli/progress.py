@@ -19,16 +19,17 @@ class Meter(Protocol):
 
 
 class _Lines:
-    def __init__(self, title: str, steps: int) -> None:
+    def __init__(self, title: str, steps: int, unit: str) -> None:
         self._title = title
         self._steps = steps
+        self._unit = unit
         self._count = 0
 
     def done(self, what: str) -> None:
         before = self._count * _TENTHS // self._steps
         self._count += 1
         if self._count * _TENTHS // self._steps > before:
-            print(f"{self._title}: {self._count} of {self._steps} windows, {what}", file=sys.stderr, flush=True)
+            print(f"{self._title}: {self._count} of {self._steps} {self._unit}, {what}", file=sys.stderr, flush=True)
 
 
 class _Bar:
@@ -41,13 +42,13 @@ class _Bar:
 
 
 @contextmanager
-def metered(title: str, steps: int) -> Iterator[Meter]:
+def metered(title: str, steps: int, unit: str = "windows") -> Iterator[Meter]:
     """Lend a meter for so many steps."""
     if not sys.stderr.isatty():
-        yield _Lines(title, steps)
+        yield _Lines(title, steps, unit)
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("windows"),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
         TimeRemainingColumn(), TextColumn("{task.fields[what]}"),
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

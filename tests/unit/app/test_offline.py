@@ -46,7 +46,18 @@ async def test_what_acts_takes_the_lock(tmp_path: Path) -> None:
     """It has the routes of a daemon, nothing listens, and two processes never work on one store."""
     open_writer(tmp_path / "mcwatch.db").close()
     async with offline_routes(settings(tmp_path)) as routes:
-        assert {"/backfill/plan", "/backfill", "/verify/plan", "/verify"} == {route.path for route in routes}
+        assert {
+            "/backfill/plan",
+            "/backfill",
+            "/verify/plan",
+            "/verify",
+            "/replay/plan",
+            "/replay",
+            "/dead-letters/show",
+            "/dead-letters/retry",
+            "/dead-letters/discard",
+            "/destinations/forget",
+        } == {route.path for route in routes}
         assert not (tmp_path / "mcwatch.db.sock").exists()
         with pytest.raises(StoreUnavailable):
             async with offline_routes(settings(tmp_path)):
