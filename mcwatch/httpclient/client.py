@@ -36,7 +36,6 @@ class ClientOptions:
             whose status says whether they took the request, whatever becomes of their words.
         max_connections: connections open at a time.
         unix_socket: path of a Unix socket to use whatever host the URL names.
-        keeps_cookies: send cookies back, in memory only: load balancers find the same server by them.
         repeats_stale: send a request again when a connection kept from an earlier one turns out to be closed. Whoever
             closed it may have taken the request: for requests that may come twice.
     """
@@ -49,7 +48,6 @@ class ClientOptions:
     cut_body: bool = False
     max_connections: int = 8
     unix_socket: Path | None = None
-    keeps_cookies: bool = False
     repeats_stale: bool = False
 
 
@@ -80,8 +78,7 @@ class HttpClient:
         self._tls = LiveContext(options.tls)
         self._session = aiohttp.ClientSession(
             connector=self._connector(),
-            # unsafe=True: also from a receiver that is named by its IP address.
-            cookie_jar=aiohttp.CookieJar(unsafe=True) if options.keeps_cookies else aiohttp.DummyCookieJar(),
+            cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=options.timeout_secs, sock_connect=options.connect_timeout_secs),
             headers={"User-Agent": f"mcwatch/{__version__}"},
             trust_env=False,

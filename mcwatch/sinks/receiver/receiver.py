@@ -165,7 +165,6 @@ class Receiver:
                         max_body_bytes=options.answer_bytes,
                         cut_body=True,
                         max_connections=_MOST_AT_ONCE + _QUESTIONS_AT_ONCE,
-                        keeps_cookies=options.keeps_cookies,
                         repeats_stale=True,
                     )
                 )

@@ -48,7 +48,6 @@ class ReceiverOptions:
         proxy: URL of an HTTP proxy.
         tls: whom to trust.
         answer_bytes: how much of an answer is read; the rest is left.
-        keeps_cookies: whether a load balancer's cookies are sent back, so that it finds the same server again.
     """
 
     targets: Sequence[Target]
@@ -57,7 +56,6 @@ class ReceiverOptions:
     proxy: Secret | None = None
     tls: TlsOptions = field(default_factory=TlsOptions)
     answer_bytes: int = 64 * 1024
-    keeps_cookies: bool = False
 
 
 def _is_loopback(host: str) -> bool:

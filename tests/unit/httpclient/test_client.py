@@ -87,20 +87,6 @@ async def test_cookies_are_not_kept() -> None:
     assert ["", ""] == seen
 
 
-async def test_cookies_are_kept_on_demand() -> None:
-    """With ``keeps_cookies`` a cookie comes back to the host that set it, and to no other."""
-    seen: list[str] = []
-
-    async def answer(request: web.Request) -> web.Response:
-        seen.append(request.headers.get("Cookie", ""))
-        return web.Response(headers={"Set-Cookie": "sticky=a"})
-
-    async with http_server(answer) as port, HttpClient(ClientOptions(keeps_cookies=True)) as client:
-        for host in ("127.0.0.1", "127.0.0.1", "localhost"):
-            await client.request("GET", f"http://{host}:{port}/")
-    assert ["", "sticky=a", ""] == seen
-
-
 class _HangingUp:
     """A server that answers so many requests of a connection and drops it at the next, its body read."""
 

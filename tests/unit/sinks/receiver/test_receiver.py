@@ -27,17 +27,6 @@ async def test_connections_are_kept() -> None:
     assert 1 == len(server.connections)
 
 
-@pytest.mark.parametrize("keeps", [True, False])
-async def test_cookies_come_back_where_asked(keeps: bool) -> None:
-    """A load balancer's cookie is sent back, to a host named by address too; without the option it is not."""
-    async with servers(1) as (server,):
-        receiver = receiver_of(server, keeps_cookies=keeps)
-        for _ in range(2):
-            await receiver.send("POST")
-        await receiver.close()
-    assert [None, "sticky=a" if keeps else None] == [request.headers.get("Cookie") for request in server.requests]
-
-
 async def test_as_many_at_once_as_promised_and_questions_beside() -> None:
     """Eight deliveries that hang leave room for a question, and close ends them as broken connections."""
     under_way = 0
