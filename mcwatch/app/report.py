@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+
 from mcwatch import __version__
 from mcwatch.app.coverage import search_statuses
 from mcwatch.domain.outbox import DestinationFigures, FeedFigures, StoreSnapshot
@@ -40,7 +42,8 @@ class Daemon:
     started_at: datetime
     health: Health
     accounts: Sequence[LiveAccount]
-    destinations: Sequence[str]
+    unacknowledged: Mapping[str, int]
+    """By the name of each configured destination."""
     paused: list[str]
 
 
@@ -57,9 +60,12 @@ def build_report(daemon: Daemon, figures: StoreSnapshot) -> StatusReport:
         store=_store(figures, daemon.health.condition(STORE), daemon.paused),
         accounts=[_account(account, daemon, feeds, figures.undecodable_letters) for account in daemon.accounts],
         destinations=[
-            _destination(one, daemon.at, daemon.health.condition(Component.of_destination(one.name)))
+            msgspec.structs.replace(
+                _destination(one, daemon.at, daemon.health.condition(Component.of_destination(one.name))),
+                unacknowledged=daemon.unacknowledged[one.name],
+            )
             for one in figures.destinations
-            if one.name in daemon.destinations
+            if one.name in daemon.unacknowledged
         ],
     )
 

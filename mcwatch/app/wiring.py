@@ -279,7 +279,7 @@ class Application:
             started_at=self._started_at,
             health=self.health,
             accounts=self._accounts,
-            destinations=[one.name for one in self._settings.destinations],
+            unacknowledged={name: one.unconfirmed for name, one in self.parts.dispatchers.items()},
             paused=self.pressure.paused,
         )
         return build_report(daemon, await self.store.snapshot())

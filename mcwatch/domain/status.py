@@ -110,7 +110,11 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DestinationStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One destination: offered = delivered + dead_lettered + not_selected + skipped + waiting."""
+    """One destination: offered = delivered + dead_lettered + not_selected + skipped + waiting.
+
+    ``unacknowledged`` batches, of the events that wait, were handed over, and the receiver has yet to say that it has
+    stored them.
+    """
 
     name: str
     up: bool | None = None
@@ -120,6 +124,7 @@ class DestinationStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str = ""
     last_error_at: datetime | None = None
     waiting: int = 0
+    unacknowledged: int = 0
     oldest_secs: float | None = None
     offered: int = 0
     delivered: int = 0

@@ -139,6 +139,8 @@ def _destination(destination: DestinationStatus, now: datetime) -> Html:
         _figure("Oldest", texts.duration(destination.oldest_secs)),
         _figure("Dead letters", texts.count(destination.dead_letters)),
     ]
+    if destination.unacknowledged:
+        facts.append(_figure("Unacknowledged batches", texts.count(destination.unacknowledged)))
     if destination.skipped:
         facts.append(_figure("Skipped", texts.count(destination.skipped)))
     error: str = ""
