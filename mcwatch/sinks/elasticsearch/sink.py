@@ -1,19 +1,15 @@
 """The elasticsearch sink: one bulk request per batch, accepted event by event."""
 
-from types import TracebackType
-from typing import Self
-
 from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, Verdicts
 from mcwatch.domain.errors import FailureReason, MisconfiguredError, PermanentError
-from mcwatch.interfaces import Acknowledgements
 from mcwatch.sinks.elasticsearch.answer import Verdict, is_unknown_parameter, verdict_of
 from mcwatch.sinks.elasticsearch.bulk import CONTENT_TYPE, WriteTarget, body_of
 from mcwatch.sinks.elasticsearch.probe import examined, server_behind
 from mcwatch.sinks.elasticsearch.server import Server
-from mcwatch.sinks.receiver import Answer, Receiver, gzipped
+from mcwatch.sinks.receiver import Answer, Receiver, ReceiverSink, gzipped
 
 
-class ElasticsearchSink:
+class ElasticsearchSink(ReceiverSink):
     """Writes each event once, under its id.
 
     A refusal of single events is believed where the receiver accepted others: in the same request, or, for an event
@@ -21,25 +17,14 @@ class ElasticsearchSink:
     event), so no event is singled out and the pipeline looks for proof.
     """
 
-    most_at_once = Receiver.most_at_once
-    acknowledgements: Acknowledgements | None = None
-
     def __init__(self, receiver: Receiver, target: WriteTarget, *, compressed: bool) -> None:
-        self._receiver = receiver
+        super().__init__(receiver)
         self._target = target
         self._headers = {"Content-Type": CONTENT_TYPE, **({"Content-Encoding": "gzip"} if compressed else {})}
         self._compressed = compressed
         self._server: Server | None = None
         self._can_require = True
         self._accepted_before = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._receiver.close()
 
     async def deliver(self, batch: Batch) -> Verdicts:
         """Send the batch; each event is accepted (also one that is there already), refused, or to be sent again."""

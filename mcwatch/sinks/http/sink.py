@@ -4,8 +4,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from types import TracebackType
-from typing import Self
 
 from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, Verdicts
 from mcwatch.domain.errors import (
@@ -18,11 +16,10 @@ from mcwatch.domain.errors import (
     TransientError,
 )
 from mcwatch.httpclient.statuses import error_for
-from mcwatch.interfaces import Acknowledgements
 from mcwatch.sinks.http.body import Body, Compression, request_of
 from mcwatch.sinks.http.one_by_one import OneByOne
 from mcwatch.sinks.http.signature import Signer, wall_clock
-from mcwatch.sinks.receiver import Answer, Receiver
+from mcwatch.sinks.receiver import Answer, Receiver, ReceiverSink
 
 _GATEWAY_TROUBLE = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 _NO_OPTIONS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE})
@@ -50,24 +47,13 @@ class _Wait:
     secs: float
 
 
-class HttpSink:
+class HttpSink(ReceiverSink):
     """Sends each batch as one request, or as one request per event."""
 
-    most_at_once = Receiver.most_at_once
-    acknowledgements: Acknowledgements | None = None
-
     def __init__(self, receiver: Receiver, options: RequestOptions) -> None:
-        self._receiver = receiver
+        super().__init__(receiver)
         self._options = options
         self._wait: _Wait | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._receiver.close()
 
     async def deliver(self, batch: Batch) -> Verdicts:
         """Send the batch; the status says whether all of a request was accepted or nothing."""

@@ -3,6 +3,7 @@
 from mcwatch.sinks.receiver.config import TOKEN, ReceiverConfig, basic
 from mcwatch.sinks.receiver.packing import gzipped, zstandard_packed
 from mcwatch.sinks.receiver.receiver import Answer, Receiver, revealed
+from mcwatch.sinks.receiver.sink import ReceiverSink
 from mcwatch.sinks.receiver.target import Header, ReceiverOptions, Target
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Receiver",
     "ReceiverConfig",
     "ReceiverOptions",
+    "ReceiverSink",
     "Target",
     "basic",
     "gzipped",

@@ -1,11 +1,7 @@
 """The splunk_hec sink: a batch is one request to the event endpoint, and its answer the last word."""
 
-from types import TracebackType
-from typing import Self
-
 from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, Verdicts
-from mcwatch.interfaces import Acknowledgements
-from mcwatch.sinks.receiver import Answer, Receiver, gzipped
+from mcwatch.sinks.receiver import Answer, Receiver, ReceiverSink, gzipped
 from mcwatch.sinks.splunk_hec.codes import NO_DATA, OF_ONE_EVENT, error_of, is_taken, reply_of
 from mcwatch.sinks.splunk_hec.envelope import Envelopes
 from mcwatch.sinks.splunk_hec.verdicts import before_wrong_index, partial
@@ -15,7 +11,7 @@ HEALTH_PATH = "/services/collector/health"
 _MISSES_EVENTS = OF_ONE_EVENT | {NO_DATA}
 
 
-class SplunkHecSink:
+class SplunkHecSink(ReceiverSink):
     """Sends events to a token without indexer acknowledgement.
 
     Args:
@@ -24,21 +20,10 @@ class SplunkHecSink:
         is_packed: whether bodies are sent as gzip.
     """
 
-    acknowledgements: Acknowledgements | None = None
-    most_at_once = Receiver.most_at_once
-
     def __init__(self, receiver: Receiver, envelopes: Envelopes, *, is_packed: bool) -> None:
-        self._receiver = receiver
+        super().__init__(receiver)
         self._envelopes = envelopes
         self._is_packed = is_packed
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._receiver.close()
 
     async def deliver(self, batch: Batch) -> Verdicts:
         """Send the batch; what was taken counts as accepted."""
