@@ -51,7 +51,8 @@ def _showing(store: Store) -> Callable[[LetterRequest], Awaitable[list[ShownLett
 def _discarding(store: Store) -> Callable[[LetterRequest], Awaitable[Discarded]]:
     async def discard(request: LetterRequest) -> Discarded:
         count = await store.discard(request.choice, _DISCARDED_AT_ONCE)
-        logger.warning("dead_letters_discarded", count=count)
+        if count:
+            logger.warning("dead_letters_discarded", count=count)
         return Discarded(count=count, more=count == _DISCARDED_AT_ONCE)
 
     return discard

@@ -24,6 +24,7 @@ from mcwatch.domain.resending import (
 from mcwatch.httpserver.control import ControlRoute, acting_route
 from mcwatch.interfaces import Clock, Store
 from mcwatch.pipeline.batches import BatchReader
+from mcwatch.pipeline.inflight import InFlight
 from mcwatch.pipeline.resending import Resender
 
 _STEP_SECS = 60.0
@@ -114,13 +115,12 @@ class Resending:
         sent, passed, start = 0, 0, step.start
         way = await self._open_way(step.destination)
         while start < step.end:
-            inflight = await way.reader.piece(step.account_id, start, step.end - start, step.account)
-            count = inflight.segments[0].count
-            passed += count - len(inflight.batch)
-            resent = await way.resender.send(inflight, until)
-            sent += resent.accepted
-            refused.update(_reasons(resent.refused))
-            start += count
+            batches = await _batches(way, msgspec.structs.replace(step, start=start))
+            start = batches[-1].segments[0].end
+            passed += sum(one.segments[0].count - len(one.batch) for one in batches)
+            for resent in await way.resender.send(batches, until):
+                sent += resent.accepted
+                refused.update(_reasons(resent.refused))
             if self._clock.monotonic() >= until:
                 break
         logger.info(
@@ -170,6 +170,16 @@ def _steps(destination: str, one: Standing, start: int, end: int) -> list[Replay
         )
         for at in range(start, end, _STEP_EVENTS)
     ]
+
+
+async def _batches(way: Way, step: ReplayStep) -> list[InFlight]:
+    """Read as many batches of a step as are sent together."""
+    batches: list[InFlight] = []
+    start = step.start
+    while start < step.end and len(batches) < way.resender.most_together:
+        batches.append(await way.reader.piece(step.account_id, start, step.end - start, step.account))
+        start = batches[-1].segments[0].end
+    return batches
 
 
 def _reasons(refused: dict[int, Refusal]) -> Counter[str]:

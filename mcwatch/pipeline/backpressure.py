@@ -1,4 +1,4 @@
-"""When polling rests: the backlog is too large, or the disk is full. And who is passed over so that it need not."""
+"""When polling rests: the backlog is too large, or the disk takes no writes. Who is passed over so that it need not."""
 
 from collections.abc import Callable
 
@@ -43,10 +43,7 @@ class Backpressure:
     async def refresh(self) -> None:
         """Read the figures once."""
         ailed = self._ails
-        self._full = not await self._store.recover()
-        self._ails = self._full
-        if self._full:
-            self._health.down(STORE, "the disk that holds the store is full", "make room on that disk")
+        self._ails = self._full = await self._takes_no_pages()
         try:
             self._backlog = await self._store.backlog_bytes()
             if self._is_long:
@@ -59,6 +56,15 @@ class Backpressure:
             self._health.up(STORE)
         self._metrics.polling_paused.labels(_STORE_FULL).set(self._full)
         self._metrics.polling_paused.labels(_BACKLOG).set(self._is_long)
+
+    async def _takes_no_pages(self) -> bool:
+        try:
+            if await self._store.recover():
+                return False
+            self._health.down(STORE, "the disk that holds the store is full", "make room on that disk")
+        except StoreUnavailable as error:
+            self._health.failed(STORE, error)
+        return True
 
     async def _pass_over(self) -> None:
         """Have those skip that hold up so much by themselves; one that keeps up with the others loses nothing."""

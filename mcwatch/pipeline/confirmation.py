@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from math import inf
-from math import inf
 
 import structlog
 

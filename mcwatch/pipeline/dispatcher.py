@@ -129,13 +129,10 @@ class Dispatcher:
             await self._something_happens()
 
     async def _something_happens(self) -> None:
-        times = [self._look_again_at] if self._look_again_at is not None else []
-        if self.outlet.gate.is_closed:
-            times.append(self.outlet.gate.opens_at)
-        if self._draining or not times:
+        if self._draining or self._look_again_at is None:
             await self._wake.wait()
             return
-        delay = max(0.0, min(times) - self._clock.monotonic())
+        delay = max(0.0, self._look_again_at - self._clock.monotonic())
         await either(self._wake.wait(), self._clock.sleep(delay))
 
     async def _take_in(self) -> None:
@@ -154,7 +151,12 @@ class Dispatcher:
         """Start as much as may be under way."""
         if self._skips or await self._is_held():
             return
-        while len(self._under_way) < self.outlet.concurrency.limit and not self.outlet.gate.is_closed:
+        gate = self.outlet.gate
+        while len(self._under_way) < self.outlet.concurrency.limit:
+            if gate.is_closed:
+                # Noted here and not asked again before waiting: it may open in between, and nobody would look.
+                self._look_again_in(gate.opens_at - self._clock.monotonic())
+                return
             inflight = await self._next(dict(accounts))
             if inflight is None:
                 return

@@ -73,6 +73,10 @@ class Outlet:
             self.is_open = True
             try:
                 yield sink
+                self.is_open = False
+                # What goes beside the log ends before the sink is closed under it; nothing new begins.
+                for _ in range(sink.most_at_once):
+                    await self._places.acquire()
             finally:
                 self.is_open = False
 

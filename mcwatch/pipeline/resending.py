@@ -1,5 +1,6 @@
 """Sending events beside the log: replays and dead letters, which move no position."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -13,6 +14,7 @@ from mcwatch.pipeline.outlet import Outlet
 
 _LEAST_SECS = 0.5
 _MOST_SECS = 10.0
+_TOGETHER = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +44,29 @@ class Resender:
         for index, payload in enumerate(batch.payloads):
             if not payload:
                 inflight.refuse(index, Refusal(FailureReason.INTERNAL, "a defect in mcwatch made no payload of it"))
-        return await self.send(inflight, until, Streak(most_refusals=inf))
+        (resent,) = await self.send([inflight], until, Streak(most_refusals=inf))
+        return resent
 
-    async def send(self, inflight: InFlight, until: float, streak: Streak | None = None) -> Resent:
-        """Send a batch until the fate of each event is known, or the monotonic clock has come to ``until``.
+    @property
+    def most_together(self) -> int:
+        """How many batches are best sent together: where receipts take their time, more than one waits for them."""
+        return _TOGETHER if self.outlet.sink.acknowledgements else 1
+
+    async def send(self, batches: Sequence[InFlight], until: float, streak: Streak | None = None) -> list[Resent]:
+        """Send batches until the fate of each event is known, or the monotonic clock has come to ``until``.
 
         Raises TransientError when the time is over, and at once when the destination is down for a reason that waiting
         does not mend.
         """
-        total = len(inflight.batch)
-        while not inflight.is_done:
-            if inflight.is_open:
-                await self._attempt(inflight, until, streak)
-            elif (acknowledgements := self.outlet.sink.acknowledgements) is not None:
-                await self._confirm(inflight, acknowledgements, until)
-        refused = inflight.refusals
-        self.outlet.metrics.events_resent_total.labels(self.outlet.name).inc(total - len(refused))
-        return Resent(refused, total - len(refused))
+        while not all(inflight.is_done for inflight in batches):
+            for inflight in batches:
+                while inflight.is_open:
+                    await self._attempt(inflight, until, streak)
+            if acknowledgements := self.outlet.sink.acknowledgements:
+                await self._confirm(batches, acknowledgements, until)
+        resent = [Resent(one.refusals, len(one.batch) - one.refused) for one in batches]
+        self.outlet.metrics.events_resent_total.labels(self.outlet.name).inc(sum(one.accepted for one in resent))
+        return resent
 
     async def _attempt(self, inflight: InFlight, until: float, streak: Streak | None) -> None:
         gate = self.outlet.gate
@@ -80,26 +88,28 @@ class Resender:
         if error is not None and (isinstance(error, MassRefusalError) or self._clock.monotonic() >= until):
             raise self._given_up(str(error)) from error
 
-    async def _confirm(self, inflight: InFlight, acknowledgements: Acknowledgements, until: float) -> None:
+    async def _confirm(self, batches: Sequence[InFlight], acknowledgements: Acknowledgements, until: float) -> None:
         """Ask for the receipts until they are confirmed; what stays unconfirmed is sent again while there is time."""
+        waiting = {receipt: inflight for inflight in batches for receipt in inflight.receipts}
         deadline = self._clock.monotonic() + acknowledgements.timeout_secs
         delay = _LEAST_SECS
-        while inflight.receipts:
+        while waiting:
             await self._clock.sleep(delay)
             delay = min(2 * delay, _MOST_SECS)
             asked_at = self._clock.monotonic()
             trouble: TransientError | None = None
             try:
-                for receipt in set(await acknowledgements.confirmed(list(inflight.receipts))):
-                    inflight.confirm(receipt)
+                for receipt in set(await acknowledgements.confirmed(list(waiting))):
+                    waiting.pop(receipt).confirm(receipt)
             except TransientError as error:
                 trouble = error
-            if not inflight.receipts or asked_at < deadline:
+            if not waiting or asked_at < deadline:
                 continue
             if asked_at >= until:
                 raise self._given_up("it took the events and does not acknowledge them") from trouble
             if trouble is None:
-                for receipt in list(inflight.receipts):
+                while waiting:
+                    receipt, inflight = waiting.popitem()
                     inflight.reopen(receipt)
 
     def _given_up(self, why: str) -> TransientError:

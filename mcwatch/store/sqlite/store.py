@@ -33,7 +33,7 @@ from mcwatch.interfaces import Clock
 from mcwatch.store.sqlite import figures, letters, outbox, registry, retention
 from mcwatch.store.sqlite.backlog import Backlog
 from mcwatch.store.sqlite.connection import StoreLock, open_reader, open_writer
-from mcwatch.store.sqlite.errors import StoreFull, full, translated
+from mcwatch.store.sqlite.errors import StoreFull, StoreReadOnly, full, translated, why_unwritable
 from mcwatch.store.sqlite.reserve import Reserve
 from mcwatch.store.sqlite.transaction import SqlitePageTransaction
 from mcwatch.store.sqlite.writer import Writer
@@ -91,6 +91,7 @@ class SqliteStore:
         self._news = asyncio.Event()
         self.full = False
         """The disk is full: pages are refused until the reserve could be taken back."""
+        self._is_read_only = False
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -132,7 +133,11 @@ class SqliteStore:
         return await asyncio.get_running_loop().run_in_executor(self._reader, ask)
 
     async def _submit(self, work: Callable[[sqlite3.Connection], T], after: Callable[[T], None] | None = None) -> T:
-        result: T = await self._writer.submit(work, asyncio.get_running_loop(), after)
+        try:
+            result: T = await self._writer.submit(work, asyncio.get_running_loop(), after)
+        except StoreReadOnly:
+            self._declare_read_only()
+            raise
         return result
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -156,8 +161,14 @@ class SqliteStore:
         self.full = True
         logger.error("store_full", path=str(self._options.path), reserve_bytes=self._options.reserve_bytes)
 
+    def _declare_read_only(self) -> None:
+        if not self._is_read_only:
+            self._is_read_only = True
+            logger.error("store_read_only", path=str(self._options.path))
+
     async def recover(self) -> bool:
         """Take the reserve back if there is room again; return whether pages can be committed."""
+        await self._refuse_while_read_only()
         if not self.full:
             return True
         # A reserve being given up must be gone before it is taken back.
@@ -170,6 +181,16 @@ class SqliteStore:
             self.full = False
             logger.info("store_has_room_again", path=str(self._options.path))
         return not self.full
+
+    async def _refuse_while_read_only(self) -> None:
+        """Raise StoreReadOnly until a try shows that the file system takes writes again."""
+        if not self._is_read_only:
+            return
+        unwritable = await asyncio.get_running_loop().run_in_executor(self._reader, why_unwritable, self._options.path)
+        if isinstance(unwritable, StoreReadOnly):
+            raise unwritable
+        self._is_read_only = False
+        logger.info("store_writable_again", path=str(self._options.path))
 
     async def ping(self) -> None:
         """Return when the writer thread has answered, whatever it can write."""

@@ -201,9 +201,9 @@ class SqlitePageTransaction:
         if not rows:
             return
         (before,) = self._connection.execute(
-            "SELECT count(*) FROM dead_letter INDEXED BY dead_letter_by_destination"
-            " WHERE destination_id IS NULL AND account_id = ?",
-            (self._feed.account_id,),
+            "SELECT count(*) FROM (SELECT 1 FROM dead_letter INDEXED BY dead_letter_by_destination"
+            " WHERE destination_id IS NULL AND account_id = ? LIMIT ?)",
+            (self._feed.account_id, self._most_letters),
         ).fetchone()
         room = [_KEPT_BYTES if before + at < self._most_letters else 0 for at in range(len(rows))]
         self._connection.executemany(

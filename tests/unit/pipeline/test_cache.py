@@ -58,3 +58,14 @@ def test_native_rows_of_an_account_are_told() -> None:
     assert [7] == list(held)
     assert 1 == len(held)
     assert (True, False, False) == (7 in held, 8 in held, 9 in held)
+
+
+def test_forms_of_one_row_go_by_themselves() -> None:
+    """A row's native lines and what was made of them are told apart, bounded together, and each goes when it is old."""
+    cache = LineCache(2_500)
+    cache.put(1, 0, _ROW)
+    cache.put(1, 0, _ROW, "ecs")
+    assert cache.get(1, 0) is not None
+    cache.put(1, 0, _ROW, "ecs redacted")
+    assert cache.get(1, 0, "ecs") is None
+    assert (True, True) == (cache.get(1, 0) is not None, cache.get(1, 0, "ecs redacted") is not None)

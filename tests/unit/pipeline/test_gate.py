@@ -87,3 +87,17 @@ async def test_timer_that_ends_early_is_waited_for() -> None:
     await gate.wait()
     assert not gate.is_closed
     assert 2 == len(clock.sleeps)
+
+
+def test_failures_side_by_side_count_once() -> None:
+    """Attempts that began together and fail together close the gate as one failure; the longest wait holds."""
+    clock = FakeClock()
+    gate = _gate(clock)
+    since = gate.failures_total
+    gate.failed(ThrottledError("slow down", retry_after_secs=42.0), since)
+    for _ in range(20):
+        gate.failed(TransientError("no"), since)
+    assert 42.0 == gate.opens_at
+    assert 1 == gate.failures_total
+    clock.advance(42.0)
+    assert gate.failed(TransientError("no"), gate.failures_total) <= 2.0, "the second failure, not the 22nd"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mcwatch.domain.errors import McwatchError, StoreCorrupt, StoreUnavailable
-from mcwatch.store.sqlite.errors import StoreFull, translate, translated
+from mcwatch.store.sqlite.errors import StoreFull, StoreReadOnly, translate, translated
 
 
 def _error(code: int) -> sqlite3.Error:
@@ -56,6 +56,7 @@ def test_error_has_its_meaning(code: int, meaning: type[McwatchError], tmp_path:
         (errno.ENOSPC, StoreFull),
         (errno.EDQUOT, StoreFull),
         (errno.EFBIG, StoreFull),
+        (errno.EROFS, StoreReadOnly),
         (errno.EIO, StoreCorrupt),
     ],
 )
