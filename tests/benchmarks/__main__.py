@@ -1,128 +1,103 @@
 """``python -m tests.benchmarks``: measure, print a table, write build/bench.json."""
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from mcwatch.domain.passage import Passage
-from tests.benchmarks.floor import floor_us, rows_of
+from tests.benchmarks.cases import BASE, Case, further_lines, hook
+from tests.benchmarks.floor import rows_of
+from tests.benchmarks.measuring import Bench, peers
 from tests.benchmarks.pages import make_pages
-from tests.benchmarks.prefill import lay, linked_total, prefill, reset, stays_of
+from tests.benchmarks.prefill import prefill, stays_of
+from tests.benchmarks.report import Line, report
 
-_LIMIT_SECS = 600
-_RUNS = 3
+_ROUNDS = 3
+_FURTHER_ROUNDS = 5
+"""Small differences of larger figures need more runs than the figures do."""
+_FURTHER_PAGES = 20
 _FLOOR_PAGES = 20
 _IN_QUEUE = 5
 """Of so many mails the queue has shown one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured, and which of the further lines: those that begin with one of ``only``."""
+
+    pages: int
+    end: datetime
+    rounds: int
+    further_rounds: int
+    only: Sequence[str]
+
+
 def main() -> None:
     """Run every line and print the ratios."""
+    options = _options()
+    end = datetime.now(UTC).replace(microsecond=0)
+    oldest = end - timedelta(seconds=options.pages * 250 + 60)
+    plan = Plan(
+        options.pages, end, options.rounds or _ROUNDS, options.rounds or _FURTHER_ROUNDS, tuple(options.only or ())
+    )
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        store = Path(name) / "store.db"
+        prefill(store, options.fingerprints, oldest)
+        bench = Bench(store, oldest, make_pages(min(plan.pages, _FLOOR_PAGES), end))
+        lines = {} if plan.only else _main_lines(bench, plan)
+        lines |= _further_lines(bench, plan)
+    report(bench.floor, lines)
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fingerprints", type=int, default=10_000_000, help="known before the first page")
     parser.add_argument("--pages", type=int, default=100, help="answers of 1,000 rows")
+    parser.add_argument("--rounds", type=int, default=None, help="runs of each case, of which the best counts")
+    parser.add_argument(
+        "--only", nargs="+", metavar="PREFIX", help="measure lines of formats and sinks alone, of these"
+    )
     parser.add_argument("--folder", type=Path, default=None, help="where the stores are written (default: temporary)")
-    options = parser.parse_args()
-    end = datetime.now(UTC).replace(microsecond=0)
-    oldest = end - timedelta(seconds=options.pages * 250 + 60)
-    stays = stays_of(rows_of(make_pages(options.pages, end))[::_IN_QUEUE])
-    with tempfile.TemporaryDirectory(dir=options.folder) as name, _peers(options.pages, end) as url:
-        store = Path(name) / "store.db"
-        prefill(store, options.fingerprints, oldest)
-        bench = Bench(url, store, oldest, make_pages(min(options.pages, _FLOOR_PAGES), end))
-        one, two, gzip, queue = bench.best(Case(1), Case(2), Case(1, "gzip"), Case(1, stays=stays))
-    rows, floor = one["new"], bench.floor
-    per_event = {key: value[f"{phase}_cpu_secs"] / rows * 1e6 for key, value, phase in _phases(one, two, gzip)}
-    lines: dict[str, dict[str, float]] = {}
-    lines["ingest_to_http"] = _line(per_event["one"], floor, one["peak_rss_mib"])
-    lines["repeat"] = _line(per_event["repeat"], floor, one["peak_rss_mib"])
-    lines["with_queue"] = _line(queue["new_cpu_secs"] / rows * 1e6, floor, queue["peak_rss_mib"])
-    lines["second_destination"] = _line(per_event["two"] - per_event["one"], floor, two["peak_rss_mib"])
-    lines["gzip"] = _line(per_event["gzip"] - per_event["one"], floor, gzip["peak_rss_mib"])
-    _report(floor, lines, one)
+    return parser.parse_args()
 
 
-def _phases(one: dict[str, Any], two: dict[str, Any], gzip: dict[str, Any]) -> list[tuple[str, dict[str, Any], str]]:
-    return [("one", one, "new"), ("repeat", one, "repeat"), ("two", two, "new"), ("gzip", gzip, "new")]
+def _main_lines(bench: Bench, plan: Plan) -> dict[str, Line]:
+    stays = stays_of(rows_of(make_pages(plan.pages, plan.end))[::_IN_QUEUE])
+    with peers(plan.pages, plan.end) as to:
+        cases = {
+            "one": Case([hook(to, 0)]),
+            "two": Case([hook(to, 0), hook(to, 1)]),
+            "gzip": Case([hook(to, 0, "gzip")]),
+            "queue": Case([hook(to, 0)], stays),
+        }
+        found = bench.best(to, cases, plan.rounds)
+    us = {name: figures["new_cpu_secs"] / figures["new"] * 1e6 for name, figures in found.items()}
+    rss = {name: figures["peak_rss_mib"] for name, figures in found.items()}
+    one = found["one"]
+    return {
+        "ingest_to_http": Line(us["one"], rss["one"]),
+        "repeat": Line(one["repeat_cpu_secs"] / one["duplicate"] * 1e6, rss["one"]),
+        "with_queue": Line(us["queue"], rss["queue"]),
+        "second_destination": Line(us["two"] - us["one"], rss["two"]),
+        "gzip": Line(us["gzip"] - us["one"], rss["gzip"]),
+    }
 
 
-def _line(us: float, floor: float, rss_mib: float) -> dict[str, float]:
-    return {"us_per_event": round(us, 2), "ratio": round(us / floor, 2), "peak_rss_mib": round(rss_mib, 1)}
-
-
-def _report(floor: float, lines: dict[str, dict[str, float]], one: dict[str, Any]) -> None:
-    print(f"floor (typed decode + encode): {floor:.2f} us per row; {one['new']:,} rows")
-    print(f"{'':22}{'us/event':>10}{'ratio':>8}{'peak RSS MiB':>14}")
-    for name, line in lines.items():
-        print(f"{name:22}{line['us_per_event']:>10.2f}{line['ratio']:>8.2f}{line['peak_rss_mib']:>14.1f}")
-    print(f"CPU seconds per 100,000 new records: {one['new_cpu_secs'] / one['new'] * 1e5:.2f}")
-    target = Path("build/bench.json")
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps({"floor_us": round(floor, 3), "lines": lines}, indent=2) + "\n")
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What is measured; ``stays`` are those that the queue has kept before the finder is read."""
-
-    destinations: int
-    compression: str = "none"
-    stays: Sequence[Passage] = ()
-
-
-@dataclass(slots=True)
-class Bench:
-    """A prefilled store and the peers it is measured with; ``oldest`` is older than any row the API shows."""
-
-    url: str
-    store: Path
-    oldest: datetime
-    pages: Sequence[bytes]
-    floor: float = float("inf")
-
-    def best(self, *cases: Case) -> list[dict[str, Any]]:
-        """Return the lowest figures of each case over some rounds: what else the machine does only adds.
-
-        Cases and floor take turns, so that none of them has the machine's good minutes for itself.
-        """
-        rounds = [[self._run(case) for case in cases] for _ in range(_RUNS)]
-        return [{name: min(run[name] for run in runs) for name in runs[0]} for runs in zip(*rounds, strict=True)]
-
-    def _run(self, case: Case) -> dict[str, Any]:
-        self.floor = min(self.floor, floor_us(self.pages))
-        lay(self.store, case.stays, self.oldest)
-        arguments = [self.url, str(self.store), str(case.destinations), case.compression]
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks.subject", *arguments],
-            check=True,
-            stdout=subprocess.PIPE,
-            timeout=_LIMIT_SECS,
-        )
-        linked = linked_total(self.store)
-        reset(self.store, self.oldest)
-        if linked != len(case.stays):
-            sys.exit(f"{linked} of {len(case.stays)} mails were linked to their stay in the queue")
-        result: dict[str, Any] = json.loads(done.stdout)
-        return result
-
-
-@contextmanager
-def _peers(pages: int, end: datetime) -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.benchmarks.peers", str(pages), end.isoformat()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
+def _further_lines(bench: Bench, plan: Plan) -> dict[str, Line]:
+    """Measure what further destinations cost, in fewer pages: there are many of these lines."""
+    pages = min(plan.pages, _FURTHER_PAGES)
+    with peers(pages, plan.end) as to:
+        lines = further_lines(to, bench.store.parent)
+        chosen = [line for line in lines if not plan.only or line.name.startswith(tuple(plan.only))]
+        needed = {BASE, *(line.name for line in chosen), *(line.base for line in chosen)}
+        cases = {line.name: line.case for line in lines if line.name in needed}
+        found = bench.best(to, cases, plan.further_rounds)
+    us = {name: figures["new_cpu_secs"] / figures["new"] * 1e6 for name, figures in found.items()}
+    return {
+        line.name: Line(us[line.name] - us[line.base], found[line.name]["peak_rss_mib"]) for line in chosen if line.base
+    }
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ _PER_SECOND = 4
 _CHAIN_BYTES = 480
 _SLOT_BITS = 34
 _DELAY = timedelta(seconds=20)
+_OF_A_RUN = (
+    "outbox", "cursor", "coverage", "passage", "receipt", "skip", "position", "refusal", "dead_letter", "destination",
+)  # fmt: skip
 
 
 def prefill(path: Path, fingerprints: int, before: datetime) -> None:
@@ -79,7 +82,7 @@ def reset(path: Path, since: datetime) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     (feed,) = connection.execute("SELECT id FROM feed").fetchone()
     connection.execute("DELETE FROM seen WHERE slot >= ?", ((feed << _SLOT_BITS) + int(since.timestamp()),))
-    for table in ("outbox", "cursor", "coverage", "passage", "position", "refusal", "dead_letter", "destination"):
+    for table in _OF_A_RUN:
         connection.execute(f"DELETE FROM {table}")
     connection.execute("UPDATE feed SET new = 0, duplicate = 0, undecodable = 0")
     connection.execute("UPDATE account SET head = 0")
