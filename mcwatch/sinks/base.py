@@ -35,12 +35,17 @@ class OneAtATime:
     acknowledgements: Acknowledgements | None = None
 
 
+def single_lines(payloads: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the payloads with a space for each LF inside them."""
+    # One search through all of them takes a fifth of the time of counting line ends, and nearly never finds one.
+    if b"\n" not in b"".join(payloads):
+        return payloads
+    return [payload.replace(b"\n", b" ") for payload in payloads]
+
+
 def lines(payloads: Sequence[bytes]) -> bytes:
     """Return the payloads as lines, each ended by one LF; an LF inside a payload becomes a space."""
-    joined = b"\n".join(payloads) + b"\n"
-    if joined.count(b"\n") == len(payloads):
-        return joined
-    return b"\n".join([payload.replace(b"\n", b" ") for payload in payloads]) + b"\n"
+    return b"\n".join([*single_lines(payloads), b""])
 
 
 class BlockingThread:

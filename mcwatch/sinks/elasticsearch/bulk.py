@@ -1,17 +1,18 @@
 """The request: where it goes and what it says (Elasticsearch reference, Bulk API). Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from mcwatch.domain.delivery import Batch
 from mcwatch.domain.event import EVENT_ID_AT
+from mcwatch.sinks.base import single_lines
 
 CONTENT_TYPE = "application/x-ndjson"
 FILTER_PATH = "errors,items.*.status,items.*.error.type,items.*.error.reason"
 """Shrinks the answer. Every item has a status, so none is filtered away whole: verdicts go by position."""
 
-_ACTION = b'{"create":{"_id":"'
-_ACTION_END = b'"}}\n'
+_STAMPED = b'{"create":{"_id":"%b"}}\n%b\n'
+_UNSTAMPED = b'{"create":{"_id":"%b"}}\n{"@timestamp":%b%b%b\n'
 _TIMESTAMP = b'{"@timestamp":'
 _OCCURRED_AT = b',"occurred_at":'
 
@@ -46,19 +47,18 @@ def body_of(batch: Batch) -> bytes:
     ``create`` under the event's id writes an event once, however often it is sent, and is all that data streams take.
     They also want ``@timestamp``: a document that does not begin with it gets the event's own time in front.
     """
+    # A line end between two tokens of a document would make actions of its lines.
+    payloads = single_lines(batch.payloads)
     parts: list[bytes] = []
-    for native, payload in zip(batch.native, batch.payloads, strict=True):
+    for native, payload in zip(batch.native, payloads, strict=True):
+        event_id = native[EVENT_ID_AT]
         if payload.startswith(_TIMESTAMP):
-            parts += (_ACTION, native[EVENT_ID_AT], _ACTION_END, payload, b"\n")
+            parts.append(_STAMPED % (event_id, payload))
         else:
             rest = payload[1:]
             comma = b"" if rest.startswith(b"}") else b","
-            parts += (_ACTION, native[EVENT_ID_AT], _ACTION_END, _TIMESTAMP, _occurred_at(native), comma, rest, b"\n")
-    body = b"".join(parts)
-    if body.count(b"\n") == 2 * len(batch):
-        return body
-    # A line end between two tokens of a document would make actions of its lines.
-    return body_of(replace(batch, payloads=[payload.replace(b"\n", b" ") for payload in batch.payloads]))
+            parts.append(_UNSTAMPED % (event_id, _occurred_at(native), comma, rest))
+    return b"".join(parts)
 
 
 def _occurred_at(native: bytes) -> bytes:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from enum import IntEnum
 from functools import lru_cache
 
@@ -21,6 +21,7 @@ _PARAM_ESCAPES = {**dict.fromkeys(range(0x20), " "), **{ord(sign): f"\\{sign}" f
 """RFC 5424 section 6.3.3: these three are escaped and nothing else; control characters would break LF framing."""
 _STAMP = len("2026-01-05T09:29:02.000")  # without its offset, which is 0
 _KINDS_OF_HEADER = 1024  # accounts times kinds times statuses: far fewer
+_TIMES = 4096  # of mails of some minutes, which share their seconds
 
 
 class Facility(IntEnum):
@@ -86,14 +87,13 @@ class Header:
         self._element = None if enterprise_number is None else f"mcwatch@{enterprise_number}"
         # Of an event only its time and id are its own: the rest is put together once per combination.
         self._parts = lru_cache(maxsize=_KINDS_OF_HEADER)(self._around)
+        self._stamp = lru_cache(maxsize=_TIMES)(_stamp)
 
     def write(self, head: EventHead) -> bytes:
         """Return the header up to and with the space before MSG."""
         start, middle, end = self._parts(head.kind, head.account, head.status)
-        at = head.occurred_at if head.occurred_at.tzinfo is UTC else head.occurred_at.astimezone(UTC)
-        stamp = at.isoformat("T", "milliseconds")[:_STAMP]
         event_id = head.event_id.translate(_PARAM_ESCAPES) if self._element else ""
-        return f"{start}{stamp}{middle}{event_id}{end}".encode("utf-8", "replace")
+        return f"{start}{self._stamp(head.occurred_at)}{middle}{event_id}{end}".encode("utf-8", "replace")
 
     def _around(self, kind: str, account: str, status: str | None) -> tuple[str, str, str]:
         """Return what stands before the time, between it and the event id, and after that."""
@@ -107,6 +107,11 @@ class Header:
     def _severity(self, kind: str, status: str | None) -> Severity:
         by_kind = self._severities.get(kind, Severity.INFO)
         return by_kind if status is None else self._severities.get(status, by_kind)
+
+
+def _stamp(at: datetime) -> str:
+    """Return a time in UTC to the millisecond, without its offset."""
+    return at.astimezone(UTC).isoformat("T", "milliseconds")[:_STAMP]
 
 
 def neutralised(payload: bytes) -> bytes:
