@@ -8,6 +8,7 @@ from types import SimpleNamespace, TracebackType
 from typing import Self
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from mcwatch import __version__
@@ -17,7 +18,11 @@ from mcwatch.httpclient.translate import Where, translated
 from mcwatch.tls import TlsOptions
 
 _MIB = 2**20
-_STREAMED_BYTES = _MIB  # aiohttp wants larger bodies as a file, so that writing them does not hold up the loop
+_STREAMED_BYTES = 8 * _MIB
+"""Larger bodies go as a file, piece by piece, so that writing them does not hold up the loop; that costs much more.
+
+A smaller one is copied to the connection within a millisecond or two.
+"""
 _READ_BYTES = _MIB // 2  # at 64 KiB, its default, aiohttp pauses and resumes so often that a large answer costs twice
 _KEEPALIVE_SECS = 75.0  # longer than the usual poll interval of 60 s
 
@@ -58,6 +63,32 @@ class Response:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+
+class _Whole(aiohttp.Payload):
+    """A body written in one piece; aiohttp's own for bytes warns from 1 MiB on."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self._body = body
+
+    @property
+    def size(self) -> int:
+        """How many bytes are sent."""
+        return len(self._body)
+
+    @property
+    def autoclose(self) -> bool:
+        """Whether nothing needs to be closed."""
+        return True
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the body as text."""
+        return self._body.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body."""
+        await writer.write(self._body)
 
 
 class HttpClient:
@@ -121,7 +152,7 @@ class HttpClient:
         while True:
             connection = _Connection()
             # Anew each time: sending closes it.
-            data = io.BytesIO(body) if body is not None and len(body) > _STREAMED_BYTES else body
+            data = None if body is None else io.BytesIO(body) if len(body) > _STREAMED_BYTES else _Whole(body)
             try:
                 async with session.request(
                     method,
