@@ -209,4 +209,7 @@ class Store(Protocol):
         """Return when the thread that writes has answered, whatever it can write."""
 
     async def recover(self) -> bool:
-        """Try to leave the state of a full disk; return whether pages can be committed."""
+        """Try to leave the state of a full disk; return whether pages can be committed.
+
+        Raises StoreUnavailable when they cannot for another reason than want of room, such as a read-only file system.
+        """

@@ -45,6 +45,8 @@ class Daemon:
     unacknowledged: Mapping[str, int]
     """By the name of each configured destination."""
     paused: list[str]
+    is_full: bool
+    """Whether the store rests for want of room on its disk."""
 
 
 def build_report(daemon: Daemon, figures: StoreSnapshot) -> StatusReport:
@@ -57,7 +59,7 @@ def build_report(daemon: Daemon, figures: StoreSnapshot) -> StatusReport:
         at=daemon.at,
         started_at=daemon.started_at,
         uptime_secs=round((daemon.at - daemon.started_at).total_seconds(), 1),
-        store=_store(figures, daemon.health.condition(STORE), daemon.paused),
+        store=_store(figures, daemon.health.condition(STORE), daemon.paused, is_full=daemon.is_full),
         accounts=[_account(account, daemon, feeds, figures.undecodable_letters) for account in daemon.accounts],
         destinations=[
             msgspec.structs.replace(
@@ -92,16 +94,16 @@ def offline_report(
         live=False,
         healthy=False,
         at=at,
-        store=_store(figures, None, []),
+        store=_store(figures, None, [], is_full=False),
         accounts=accounts,
         destinations=[_destination(one, at, None) for one in figures.destinations],
     )
 
 
-def _store(figures: StoreSnapshot, condition: Condition | None, paused: list[str]) -> StoreStatus:
+def _store(figures: StoreSnapshot, condition: Condition | None, paused: list[str], *, is_full: bool) -> StoreStatus:
     down = condition is not None and condition.up is False
     return StoreStatus(
-        state=("full" if "store" in paused else "unavailable") if down else "ok",
+        state=("full" if is_full else "unavailable") if down else "ok",
         reason=condition.reason if condition else "",
         remedy=condition.remedy if condition else "",
         bytes=figures.store_bytes,

@@ -281,5 +281,6 @@ class Application:
             accounts=self._accounts,
             unacknowledged={name: one.unconfirmed for name, one in self.parts.dispatchers.items()},
             paused=self.pressure.paused,
+            is_full=self.store.full,
         )
         return build_report(daemon, await self.store.snapshot())

@@ -14,18 +14,22 @@ _FORMS = "RFC 3339 such as 2026-01-05T09:30:00Z, a date (UTC), now, or how long 
 
 
 def parse_moment(option: str, text: str, now: datetime) -> datetime:
-    """Return the moment in UTC, in whole seconds; raises typer.BadParameter that names the option."""
+    """Return the moment in UTC, in whole seconds as the API has them; raises as :func:`parse_exact_moment` does."""
+    return parse_exact_moment(option, text, now).replace(microsecond=0)
+
+
+def parse_exact_moment(option: str, text: str, now: datetime) -> datetime:
+    """Return the moment in UTC; raises typer.BadParameter that names the option."""
     given = text.strip()
     if given == _NOW:
-        return now.replace(microsecond=0)
+        return now
     try:
         at = datetime.fromisoformat(given)
-        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-        return at.replace(microsecond=0)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
     try:
-        return (now - timedelta(seconds=parse_duration(option, given))).replace(microsecond=0)
+        return now - timedelta(seconds=parse_duration(option, given))
     except (ConfigError, OverflowError):
         raise typer.BadParameter(f"{text!r} is no moment: give {_FORMS}", param_hint=option) from None
 

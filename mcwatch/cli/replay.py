@@ -41,14 +41,16 @@ def replay(
     """
     from mcwatch import settings
     from mcwatch.app.clock import SystemClock
-    from mcwatch.cli.moments import parse_moment
+    from mcwatch.cli.moments import parse_exact_moment
     from mcwatch.cli.progress import kept_if_stopped
     from mcwatch.cli.tables import console, print_json
     from mcwatch.domain.resending import ReplayRequest
 
     now = SystemClock().now()
     request = ReplayRequest(
-        destination=destination, start=parse_moment("--from", from_, now), end=parse_moment("--to", to, now)
+        destination=destination,
+        start=parse_exact_moment("--from", from_, now),
+        end=parse_exact_moment("--to", to, now),
     )
     loaded = settings.load(config)
     with kept_if_stopped("what was sent stays sent; the same command, run again, sends it once more"):

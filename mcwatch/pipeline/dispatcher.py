@@ -205,7 +205,7 @@ class Dispatcher:
             # A defect must not end the daemon.
             logger.exception("batch_defect", destination=self._name)
             error = TransientError(f"a defect in mcwatch made no batch ({type(defect).__name__})")
-            self.outlet.failed(error, self.outlet.gate.failures_total)
+            self._look_again_in(self.outlet.failed(error, self.outlet.gate.failures_total))
             return None
         if found:
             self._flights.add(found)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcwatch.simulator import Simulator
+from tests.fakes.hec import TOKEN
 
 Config = dict[str, Any]
 
@@ -52,6 +53,20 @@ def syslog(port: int, name: str = "syslog") -> Config:
     """Return a destination that writes to a syslog server over TCP."""
     sink = {"type": "syslog", "address": f"127.0.0.1:{port}", "transport": "tcp", "framing": "lf"}
     return {"name": name, "sink": sink, "start": "earliest"}
+
+
+def splunk(url: str, name: str = "splunk", *, sink: Mapping[str, object] | None = None, **more: object) -> Config:
+    """Return a destination that posts to Splunk and waits for its acknowledgements; ``sink`` adds options."""
+    options = {"type": "splunk_hec", "url": url, "token": TOKEN, **(sink or {})}
+    return {"name": name, "sink": options, "start": "earliest", **more}
+
+
+def elasticsearch(
+    url: str, name: str = "elastic", *, sink: Mapping[str, object] | None = None, **more: object
+) -> Config:
+    """Return a destination that writes to a data stream in ECS; ``sink`` adds options."""
+    options = {"type": "elasticsearch", "url": url, "data_stream": "logs-mimecast-default", **(sink or {})}
+    return {"name": name, "sink": options, "format": {"type": "ecs"}, "start": "earliest", **more}
 
 
 def whole(accounts: list[Config], destinations: list[Config], **sections: Config) -> Config:

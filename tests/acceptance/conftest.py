@@ -7,6 +7,8 @@ import pytest
 
 from mcwatch.simulator import QuotaConfig, Simulator, SimulatorConfig
 from tests.acceptance.counterparts import Hook, SyslogServer
+from tests.fakes.elasticsearch import BulkReceiver
+from tests.fakes.hec import Hec
 
 PLENTY = QuotaConfig(calls=1_000_000)
 
@@ -38,3 +40,19 @@ async def syslog_server() -> AsyncIterator[SyslogServer]:
     """A syslog server over TCP."""
     async with SyslogServer() as running:
         yield running
+
+
+@pytest.fixture
+async def hec() -> AsyncIterator[Hec]:
+    """A Splunk with indexer acknowledgement."""
+    async with Hec() as running:
+        yield running
+
+
+@pytest.fixture
+async def elastic() -> AsyncIterator[BulkReceiver]:
+    """An Elasticsearch with the data stream that the tests write to."""
+    receiver = BulkReceiver()
+    await receiver.start()
+    yield receiver
+    await receiver.stop()

@@ -160,6 +160,62 @@ class SyslogServer:
             writer.close()
 
 
+class Tap:
+    """A wire to a server behind it, or to nobody, that keeps every byte a client sends."""
+
+    def __init__(self, behind: int | None = None) -> None:
+        self.taken = bytearray()
+        self.port = 0
+        self._behind = behind
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        """Its base URL, when what is behind it speaks HTTP."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            if self._behind is None:
+                await self._pass(reader, None, self.taken)
+                return
+            answers, forward = await asyncio.open_connection("127.0.0.1", self._behind)
+            self._writers.add(forward)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pass(reader, forward, self.taken))
+                group.create_task(self._pass(answers, writer, bytearray()))
+        except* ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    @staticmethod
+    async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None, taken: bytearray) -> None:
+        while data := await reader.read(2**16):
+            taken += data
+            if writer:
+                writer.write(data)
+                await writer.drain()
+        if writer:
+            writer.close()
+
+
 class Front(HttpServer):
     """Stands before the API and passes everything on, unless ``instead`` answers in its place."""
 

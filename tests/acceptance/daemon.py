@@ -76,6 +76,13 @@ async def run_command(directory: Path, *args: str, env: Mapping[str, str] | None
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
+async def run_commands(directory: Path, *commands: Sequence[str]) -> list[Finished]:
+    """Run commands side by side; return them in the order given."""
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(run_command(directory, *command)) for command in commands]
+    return [one.result() for one in running]
+
+
 def write_config(directory: Path, config: Mapping[str, object] | str) -> Path:
     """Write the configuration file."""
     path = directory / CONFIG

@@ -17,9 +17,12 @@ from mcwatch.domain.page import Feed, PageCounts, PageTransaction
 from mcwatch.domain.selection import Selection
 from mcwatch.formats.json import JsonFormat
 from mcwatch.pipeline.backpressure import Backpressure
-from mcwatch.pipeline.batches import BatchLimits, BatchReader
+from mcwatch.pipeline.batches import BatchLimits, BatchReader, View
 from mcwatch.pipeline.cache import LineCache
-from mcwatch.pipeline.dispatcher import Dispatcher, Senses
+from mcwatch.pipeline.dispatcher import Dispatcher
+from mcwatch.pipeline.letterbox import Letterbox
+from mcwatch.pipeline.outlet import Outlet, Senses
+from mcwatch.pipeline.rendering import NATIVE, Rendering
 from mcwatch.store.sqlite import SqliteStore, StoreOptions
 from mcwatch.telemetry.health import STORE, Health
 from mcwatch.telemetry.metrics import Metrics
@@ -206,12 +209,8 @@ async def test_state_outlives_a_restart_on_a_full_disk(house: _House, disk: Path
 
 async def test_delivery_goes_on_while_pages_rest(house: _House) -> None:
     """A destination receives everything recorded, once and in order, while the disk is full and after it is not."""
-    cache = LineCache(1 << 20)
-    limits = BatchLimits(max_events=40)
-    reader = BatchReader("hook", house.store, cache, JsonFormat(), Selection(), limits)
     sink = FakeSink()
-    senses = Senses(house.clock, house.metrics, house.health, random.Random(1))
-    dispatcher = Dispatcher("hook", sink, house.store, reader, limits, senses)
+    dispatcher = _dispatcher(house, sink)
     await house.fill()
     async with asyncio.TaskGroup() as group:
         running = group.create_task(dispatcher.run({house.feed.account_id: "acme"}))
@@ -233,6 +232,14 @@ async def test_delivery_goes_on_while_pages_rest(house: _House) -> None:
     assert pages > 30
     assert list(range(house.head)) == numbers_of(sink.accepted)
     assert_identities(await house.store.snapshot())
+
+
+def _dispatcher(house: _House, sink: FakeSink) -> Dispatcher:
+    limits = BatchLimits(max_events=40)
+    view = View(Selection(), Rendering(NATIVE, JsonFormat()))
+    reader = BatchReader("hook", house.store, LineCache(1 << 20), view, limits)
+    outlet = Outlet("hook", sink, Senses(house.clock, house.metrics, house.health, random.Random(1)))
+    return Dispatcher(outlet, house.store, reader, limits, Letterbox("hook", house.store, house.health, 1000))
 
 
 async def test_settlement_that_meets_the_full_disk_first_takes_the_reserve(house: _House, disk: Path) -> None:

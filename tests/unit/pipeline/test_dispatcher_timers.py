@@ -2,7 +2,6 @@
 
 import asyncio
 
-
 import pytest
 
 from mcwatch.domain.errors import TransientError
@@ -16,10 +15,12 @@ class EarlyClock(FakeClock):
     STEP_SECS = 0.0006
 
     def monotonic(self) -> float:
+        """Let a moment pass at every look."""
         self._elapsed += self.STEP_SECS
         return self._elapsed
 
     async def sleep(self, secs: float) -> None:
+        """Wait in virtual time, a millisecond less."""
         await super().sleep(max(0.0, secs - 0.001))
 
 
