@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from mcwatch.domain.delivery import Refusal
-from mcwatch.domain.errors import PermanentError
+from mcwatch.domain.errors import McwatchError, PermanentError
 from mcwatch.domain.outbox import KeptLetter, Standing
 from mcwatch.domain.resending import (
     LetterRequest,
@@ -130,18 +130,29 @@ class Resending:
         return ReplayedStep(sent=sent, not_selected=passed, refused=dict(refused), rest=rest)
 
     async def retry(self, request: LetterRequest) -> RetriedStep:
-        """Send the next of the chosen dead letters again; those that are accepted are dead letters no more."""
+        """Send the next of the chosen dead letters again; those that are accepted are dead letters no more.
+
+        Where letters of several destinations are meant, one that takes none does not keep the others from theirs;
+        raises what sending raises where only one is.
+        """
         letters = await self._store.letters(request.choice, request.after, _LETTERS)
         kept: Counter[str] = Counter()
         delivered, refused = 0, Counter[str]()
-        for name in sorted({one.letter.destination for one in letters}):
+        names = sorted({one.letter.destination for one in letters})
+        for name in names:
             of_this = [one for one in letters if one.letter.destination == name]
             if name not in self._ways:
                 kept[_GONE if name else _UNREADABLE] += len(of_this)
                 continue
-            accepted, reasons = await self._retry_at(name, of_this)
-            delivered += accepted
-            refused.update(reasons)
+            try:
+                accepted, reasons = await self._retry_at(name, of_this)
+            except McwatchError as error:
+                if len(names) == 1:
+                    raise
+                kept[f"of {name}: {error}"] += len(of_this)
+            else:
+                delivered += accepted
+                refused.update(reasons)
         rest = None
         if len(letters) == _LETTERS:
             rest = LetterRequest(ids=request.ids, destination=request.destination, after=letters[-1].letter.id)

@@ -21,6 +21,7 @@ from mcwatch.domain.selection import Selection
 from mcwatch.formats.json import JsonFormat
 from mcwatch.httpserver.control import ControlRequest
 from mcwatch.pipeline.batches import BatchLimits, BatchReader, View
+from mcwatch.pipeline.outlet import Outlet, Senses
 from mcwatch.pipeline.rendering import NATIVE, Rendering
 from mcwatch.pipeline.resending import Resender
 from tests.contract.store_kit import SqliteEngine, append, append_numbers, native, numbers_of, rejected
@@ -383,6 +384,28 @@ def test_letters_that_cannot_be_sent_are_kept(virtually: Virtually) -> None:
         assert [3] == list(done.kept.values())
         assert [] == sink.batches
         assert 3 == await lab.store.dead_letter_count("old")
+
+    virtually(story)
+
+
+def test_a_destination_that_is_down_does_not_keep_others_from_their_letters(virtually: Virtually) -> None:
+    """Letters of several destinations are tried at each; it is said whose stay, and why."""
+
+    async def story(lab: Lab) -> None:
+        await _letters(lab, 2)
+        await lab.store.enrol({"hook": False, "dead": False})
+        letters = [rejected(lab.acme, number) for number in range(2)]
+        await lab.store.settle(Settlement("dead", [Progress(lab.acme, 2, 0, 0)], letters))
+        sink, dead = FakeSink(), FakeSink()
+        dead.outage = AuthError("who?")
+        async with _resending(lab, sink) as resending:
+            view = View(Selection(), Rendering(NATIVE, JsonFormat()))
+            reader = BatchReader("dead", lab.store, lab.cache, view, BatchLimits())
+            outlet = Outlet("dead", dead, Senses(lab.clock, lab.metrics, lab.health, lab.rng))
+            resending.add("dead", Way(reader, Resender(outlet, view)))
+            (done,) = await _retried(resending, LetterRequest())
+        assert (2, {"of dead: who?": 2}) == (done.delivered, done.kept)
+        assert 2 == await lab.store.dead_letter_count("dead")
 
     virtually(story)
 
