@@ -113,9 +113,11 @@ class Listing(Generic[I, R]):
             )
             rows, unreadable = self.reader.rows(answer)
             totals.update(_length_told(answer, len(rows) + len(unreadable)))
-            if len(totals) > 1 and not again:
-                raise _ListMoved
             keys = keys_of(rows)
+            if len(totals) > 1 and not again:
+                # What it showed may be gone when the list is read again.
+                yield Sheet(rows, keys, unreadable, number == 0, last=False, complete=False, total=answer.total_count)
+                raise _ListMoved
             known = len(unique)
             unique.update(keys)
             idle = 0 if len(unique) > known else idle + 1

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from datetime import datetime
 
-from mcwatch.domain.errors import McwatchError
+from mcwatch.domain.errors import AuthError, McwatchError
 from mcwatch.domain.page import FinderPage
 from mcwatch.interfaces import Clock
 from mcwatch.mimecast.client import MimecastClient
@@ -49,6 +49,7 @@ class Deferred:
         self._clock = clock
         self._moved_at = clock.monotonic()
         self._unlucky: dict[str, None] = {}
+        self._refused: str | None = None
 
     async def read(
         self, ledgers: Mapping[str, Ledger], now: datetime, until: float, failed: Failed
@@ -67,10 +68,20 @@ class Deferred:
                         yield page
             except McwatchError as error:
                 failed.note(search, error)
-                self._unlucky.pop(search, None)
-                self._unlucky[search] = None
+                self._put_off(search, error)
                 if ends_poll(error):
                     return
+
+    def _put_off(self, search: str, error: McwatchError) -> None:
+        """Let the others go first next time, unless it is the first time in a row that the credentials were refused.
+
+        That is no search's fault as a rule, and what is due first is still due first then.
+        """
+        is_refusal = isinstance(error, AuthError)
+        self._unlucky.pop(search, None)
+        if not is_refusal or search == self._refused:
+            self._unlucky[search] = None
+        self._refused = search if is_refusal else None
 
     async def _do_some(
         self, job: Job, priority: Priority, now: datetime, until: float, failed: Failed
@@ -85,6 +96,7 @@ class Deferred:
                 if moves:
                     failed.searches.discard(search)
                     self._unlucky.pop(search, None)
+                    self._refused = None
                     self._moved_at = self._clock.monotonic()
                     if self._would_wait(job.priority, until):
                         return

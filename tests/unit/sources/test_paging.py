@@ -126,6 +126,15 @@ async def test_a_forgotten_page_token_starts_the_paging_again() -> None:
     assert [None, None, 2] == [None if page.present is None else len(page.present) for page in snapshot]
 
 
+async def test_a_page_that_tells_of_a_move_is_recorded() -> None:
+    """What it showed is handed on, claiming nothing, though the list that is read again shows it no more."""
+    replies = [reply(["a"], "t", total=2), reply(["gone"], total=3), reply(["a"], total=1)]
+    pages, snapshot = await finder_pages(*replies), await queue_pages(*replies)
+    assert [["a"], ["gone"], ["a"]] == names(pages) == names(snapshot)
+    assert [False, False, True] == [bool(page.covered) for page in pages]
+    assert [None, None, 1] == [None if page.present is None else len(page.present) for page in snapshot]
+
+
 async def test_a_page_token_forgotten_twice() -> None:
     """A server that forgets its tokens for good gives broken answers, which the next poll may find mended."""
     replies = [reply(["a"], "t"), FORGOTTEN, reply(["a"], "t"), FORGOTTEN]

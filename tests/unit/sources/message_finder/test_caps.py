@@ -147,7 +147,7 @@ async def test_a_list_that_grows_between_pages_is_begun_again_once() -> None:
     pages, asked = await one_window(
         reply(["a"], "t", total=2), reply(["b"], total=3), reply(["c"], "t", total=3), reply(["a", "b"], total=3)
     )
-    assert ([["a"], ["c"], ["a", "b"]], 4, ALL) == (names(pages), asked, read(pages))
+    assert ([["a"], ["b"], ["c"], ["a", "b"]], 4, ALL) == (names(pages), asked, read(pages))
 
 
 async def test_a_list_that_goes_on_moving_is_halved() -> None:
@@ -156,8 +156,8 @@ async def test_a_list_that_goes_on_moving_is_halved() -> None:
     pages, asked = await one_window(
         *moving, reply(["c"], "t", total=4), reply(["b"], total=5), reply(["a"], total=1), reply(["b"], total=1)
     )
-    assert ([["a"], ["c"], ["b"], ["a"], ["b"]], 6) == (names(pages), asked)
-    assert [False, False, False, True, True] == [bool(page.covered) for page in pages]
+    assert ([["a"], ["b"], ["c"], ["b"], ["a"], ["b"]], 6) == (names(pages), asked)
+    assert [False, False, False, False, True, True] == [bool(page.covered) for page in pages]
     assert ALL == read(pages)
 
 

@@ -102,6 +102,40 @@ async def test_a_search_that_the_api_always_stumbles_over(reason: FailureReason)
         assert (12, []) == (broken.asked, covered(simulated))
 
 
+async def test_refused_credentials_put_no_search_off() -> None:
+    """A search whose look back met a refusal of the account is still the first to be looked at by the next poll."""
+    async with world() as simulated:
+        source = simulated.finder(**TWO, rescans=[{"every": "10m", "look_back": "1h"}])
+        answering = simulated.client.call
+        broken = Broken(simulated, TO, AuthError("no"), wider_than_minutes=30)
+        refused: Exception | None = None
+        while refused is None:
+            simulated.clock.advance(60.0)
+            refused = await commit_all(simulated, source)
+        assert (AuthError, 1) == (type(refused), broken.asked)
+        simulated.client.call = answering  # type: ignore[method-assign]
+        simulated.client.asked.clear()
+        simulated.clock.advance(60.0)
+        assert await commit_all(simulated, source) is None
+        asked = simulated.client.asked
+    looks_back = [one for one in asked if simulated_window(one["start"], one["end"]) > 30 * MINUTE]
+    assert {"to": "corp.example"} == looks_back[0]["advancedTrackAndTraceOptions"]
+    assert 4 == len(looks_back)
+
+
+async def test_a_search_whose_looks_back_are_always_refused() -> None:
+    """Credentials that are refused for one search's old mail alone keep no other from being looked at again."""
+    async with world() as simulated:
+        source = simulated.finder(**TWO, rescans=[{"every": "10m", "look_back": "1h"}])
+        broken = Broken(simulated, TO, AuthError("no"), wider_than_minutes=30)
+        for _ in range(20):
+            simulated.clock.advance(60.0)
+            await commit_all(simulated, source)
+        for name in (FROM, OTHER_TO, OTHER_FROM):
+            assert b'"taken_until":"2026-01-05T09:4' in simulated.cursors[name]
+        assert broken.asked > 1
+
+
 async def test_a_catch_up_that_always_fails_holds_up_no_other() -> None:
     """Where the oldest hole is one that cannot be read, the holes of the other searches are filled all the same."""
     async with world() as simulated:
