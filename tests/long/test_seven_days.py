@@ -5,6 +5,7 @@ import os
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,10 @@ from tests.virtual.scene import DAY, HOUR, MINUTE, Plan, Scene, scene
 _SEED = os.environ.get("MCWATCH_LONG_SEED", "")
 """Chooses the seed of every run; read at import, since tests see no environment."""
 _CI_SECS = 120.0
+_MUCH_MAIL_SLACK_SECS = 6 * HOUR
+"""A day's look back takes some 800 requests of six searches then, and in a storm few polls get past their 50th: with
+seed 11 and the silent cap 13 states need 4 hours more than the tier's period, and none needs 5.
+"""
 
 _SHAPES = {
     "plain": Shape(total_count=False, page_cap=500),
@@ -120,5 +125,6 @@ def test_seven_days(shape: str) -> None:
 def test_seven_days_of_much_mail(seed: int, shape: str) -> None:
     """The same of 200,000 messages."""
     began = time.perf_counter()
-    print(run_virtually(_seven_days(_plan(seed, shape, 18.0, OWN_DOMAINS))))
+    plan = replace(_plan(seed, shape, 18.0, OWN_DOMAINS), storm_slack_secs=_MUCH_MAIL_SLACK_SECS)
+    print(run_virtually(_seven_days(plan)))
     print(f"took {time.perf_counter() - began:.0f} s")

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Events = list[tuple[selectors.SelectorKey, int]]
 
-_GRACE_SECS = 0.002
-"""Real time given to bytes on their way between two sockets of this process, while somebody waits for them."""
 _STUCK_SECS = 60.0
 """Real time after which a thread or a socket that somebody waits for counts as stuck."""
 
@@ -28,24 +26,20 @@ class StuckError(Exception):
 class _JumpingSelector(selectors.BaseSelector):
     """Waits in real time only where something real is under way; else lets the loop's time jump."""
 
-    def __init__(self, jump: Callable[[float], None], expects_bytes: Callable[[], bool]) -> None:
+    def __init__(self, jump: Callable[[float], None], bytes_under_way: Callable[[], bool]) -> None:
         self._inner = selectors.DefaultSelector()
         self._jump = jump
-        self._expects_bytes = expects_bytes
+        self._bytes_under_way = bytes_under_way
 
     def select(self, timeout: float | None = None) -> Events:
         events = self._inner.select(0)
         if events or (timeout is not None and timeout <= 0):
             return events
-        if timeout is None:
+        if timeout is None or self._bytes_under_way():
             events = self._inner.select(_STUCK_SECS)
             if not events:
-                raise StuckError("no timer is set and nothing comes in")
+                raise StuckError("nothing comes in, though a request is under way or no timer is set")
             return events
-        if self._expects_bytes():
-            events = self._inner.select(_GRACE_SECS)
-            if events:
-                return events
         self._jump(timeout)
         return []
 
@@ -69,15 +63,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """Virtual time, from 0 on.
 
     Work handed to another thread is waited for before anything else happens: no virtual time passes meanwhile, and what
-    it brings always comes at the same place of the order of things. So one seed gives one run.
+    it brings always comes at the same place of the order of things. The same goes for requests over sockets of this
+    process: however long the kernel takes, what was sent arrives in the same moment. So one seed gives one run.
     """
 
     def __init__(self) -> None:
         self._secs = 0.0
         self._arrivals = 0
         self._arrived = threading.Condition()
-        self._requests = 0
-        super().__init__(_JumpingSelector(self._jump, lambda: self._requests > 0))
+        self._requests_total = 0
+        self._open: set[int] = set()
+        self._stalled: set[int] = set()
+        super().__init__(_JumpingSelector(self._jump, lambda: not self._open <= self._stalled))
 
     def time(self) -> float:
         """Return the virtual seconds passed."""
@@ -87,13 +84,28 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._secs += secs
 
     @contextmanager
-    def request(self) -> Iterator[None]:
-        """Mark that bytes are on their way: time jumps only after they had a little real time to come in."""
-        self._requests += 1
+    def request(self) -> Iterator[int]:
+        """Hold virtual time while bytes go to and fro; yields a number for :meth:`stalled`.
+
+        No length of real time is too long for them: an answer that is written takes the kernel tens of milliseconds
+        now and then, and had time jumped meanwhile, its reader would have given it up.
+        """
+        self._requests_total += 1
+        number = self._requests_total
+        self._open.add(number)
+        try:
+            yield number
+        finally:
+            self._open.discard(number)
+
+    @contextmanager
+    def stalled(self, number: int) -> Iterator[None]:
+        """Let virtual time pass for a request whose answer waits for a timer; it may have been given up meanwhile."""
+        self._stalled.add(number)
         try:
             yield
         finally:
-            self._requests -= 1
+            self._stalled.discard(number)
 
     def call_soon_threadsafe(
         self, callback: Callable[..., object], *args: object, context: Context | None = None

@@ -8,6 +8,7 @@ from datetime import datetime
 from hashlib import blake2b
 from types import TracebackType
 from typing import Any, Self
+from uuid import UUID
 
 from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, Verdicts
 from mcwatch.domain.errors import TransientError
@@ -108,6 +109,9 @@ def _row(event: Mapping[str, Any]) -> Row:
 class _ReceiverSink:
     """One life's connection to the receiver."""
 
+    most_at_once = 1
+    acknowledgements: None = None
+
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
 
@@ -134,6 +138,6 @@ class ReceiverConfig:
 
     receiver: Receiver
 
-    def build(self) -> _ReceiverSink:
+    def build(self, channel: UUID | None = None) -> _ReceiverSink:
         """Return a connection."""
         return _ReceiverSink(self.receiver)

@@ -6,22 +6,26 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import structlog
 
+from mcwatch.domain.errors import McwatchError
+from mcwatch.domain.event import FINDER
+from mcwatch.pipeline.poller import PollWatch
 from mcwatch.settings import Settings
 from mcwatch.simulator import Simulator, SimulatorConfig
 from mcwatch.sources.message_finder import MessageFinderConfig
 from tests.virtual.clock import VirtualClock
 from tests.virtual.daemon import Daemon, Span
 from tests.virtual.loop import virtual_loop
-from tests.virtual.receiver import Receiver, ReceiverConfig
+from tests.virtual.receiver import Receiver, ReceiverConfig, Row
 from tests.virtual.threads import tied_to_virtual_time
 from tests.virtual.witness import Witness, row_of
 from tests.virtual.world import Promise, Tier, mail_lives, promised_and_missing, shown_and_missing, told
@@ -32,8 +36,8 @@ RESCANS = (Tier(10 * MINUTE, HOUR), Tier(2 * HOUR, DAY), Tier(DAY, 16 * DAY))
 """The contract's defaults (section 4)."""
 _RECOVERY_SECS = 15 * MINUTE
 """An account that was down is tried again after five minutes at most; then what came due meanwhile is read."""
-STORM_SLACK_SECS = 45 * MINUTE
-"""What a tier is granted on top of its period while a third of all requests go wrong."""
+SLACK_SECS = 45 * MINUTE
+"""What a tier is granted on top of its period where polls fail."""
 _ODD_ID = re.compile(r"(odd|latin)-\d+|None")
 HAS_RESCANS = "rescans" in MessageFinderConfig.model_fields
 
@@ -51,6 +55,8 @@ class Plan:
     domains: Sequence[str] = ()
     """Empty: those of the simulated account."""
     receiver_failing_share: float = 0.02
+    storm_slack_secs: float = SLACK_SECS
+    """The same for tiers that look back a day or more, while a third of all requests go wrong."""
 
     @property
     def tiers(self) -> Sequence[Tier]:
@@ -112,6 +118,8 @@ class Scene:
     """When the API was away, or busy with something that goes first."""
     storms: list[Span] = field(default_factory=list)
     """When so many requests were refused that polls failed one after the other."""
+    failed_polls: list[Span] = field(default_factory=list)
+    """The finder's; what was due in them is read by the next, so that a tier's period is longer by one or two polls."""
     odd_events: int = 0
     """Events of rows that were meant to be unreadable; counted by :meth:`assert_all_shown_arrived`."""
 
@@ -158,7 +166,7 @@ class Scene:
             before = [Span(one.began_at, min(one.ended_at, trouble.began_at)) for one in times]
             after = [Span(max(one.began_at, over_at), one.ended_at) for one in times]
             times = [one for one in before + after if one.began_at < one.ended_at]
-        return times
+        return sorted(times, key=lambda one: one.began_at)
 
     def figures(self) -> str:
         """Return what the run was like, for people."""
@@ -169,6 +177,7 @@ class Scene:
             f"{stats.requests.total()} requests ({dict(stats.requests)}), {stats.rows_shown} rows shown, "
             f"{len(self.simulator.ledger)} different, {self.witness.excused} excused at stops, "
             f"events {dict(kinds)}, {self.receiver.repeats} repeats, {faults} faults, "
+            f"{len(self.failed_polls)} finder polls failed, "
             f"log {dict(self.log)}"
         )
 
@@ -188,15 +197,26 @@ class Scene:
     def assert_promises_kept(self) -> int:
         """Check that every state a tier had a whole period to see was delivered; return how many that were.
 
-        Without slack where the API answered; through storms a tier has more time.
+        Without slack where the API answered; where single polls failed, and through storms, a tier has more time.
         """
         rows = self.receiver.rows()
-        calm = Promise(self.plan.tiers, self.up(*self.outages, *self.storms), self.owed_since)
-        promised, missing = promised_and_missing(mail_lives(self.simulator, self.clock.true_secs()), calm, rows)
+        calm = Promise(self.plan.tiers, self.up(*self.outages, *self.storms, *self.failed_polls), self.owed_since)
+        promises = [calm]
+        if self.failed_polls:
+            promises.append(replace(calm, up=self.up(*self.outages, *self.storms), slack_secs=SLACK_SECS))
         if self.storms:
-            rough = replace(calm, up=self.up(*self.outages), slack_secs=STORM_SLACK_SECS)
-            missing += promised_and_missing(mail_lives(self.simulator, self.clock.true_secs()), rough, rows)[1]
-        assert not missing, f"{told(missing, rows)}\n{self.figures()}"
+            rough = replace(calm, up=self.up(*self.outages), slack_secs=SLACK_SECS)
+            far = [tier for tier in self.plan.tiers if tier.look_back >= DAY]
+            near = [tier for tier in self.plan.tiers if tier not in far]
+            promises.append(replace(rough, tiers=near))
+            promises.append(replace(rough, tiers=far, slack_secs=self.plan.storm_slack_secs))
+        promised = [self._promised(promise, rows) for promise in promises]
+        return promised[0]
+
+    def _promised(self, promise: Promise, rows: Collection[Row]) -> int:
+        promised, missing = promised_and_missing(mail_lives(self.simulator, self.clock.true_secs()), promise, rows)
+        slack_secs = f"with a slack of {promise.slack_secs:.0f} s"
+        assert not missing, f"{slack_secs} {told(missing, rows)}\n{self.figures()}"
         return promised
 
     @property
@@ -262,9 +282,10 @@ async def scene(plan: Plan) -> AsyncIterator[Scene]:
             url = simulator.url
             daemon = Daemon(folder, clock, lambda: plan.settings(url, folder, receiver), seed, witness.life_ended)
             whole = Scene(plan, clock, simulator, witness, receiver, daemon, log)
-            yield whole
-            if daemon.running:
-                await daemon.stop()
+            with _noted_failures(clock, whole.failed_polls):
+                yield whole
+                if daemon.running:
+                    await daemon.stop()
 
 
 @contextmanager
@@ -276,6 +297,21 @@ def _quick_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def _noted_failures(clock: VirtualClock, polls: list[Span]) -> Iterator[None]:
+    """Take note of the polls of the finder that failed."""
+    failed = PollWatch.failed
+
+    def noted(self: PollWatch, error: McwatchError, total: Counter[str], secs: float) -> float | None:
+        if self._feed.source == FINDER:
+            polls.append(Span(clock.true_secs() - secs, clock.true_secs()))
+        return failed(self, error, total, secs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PollWatch, "failed", noted)
+        yield
 
 
 @contextmanager

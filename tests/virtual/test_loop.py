@@ -1,6 +1,8 @@
 """Virtual time."""
 
 import asyncio
+import socket
+import threading
 import time
 
 import pytest
@@ -58,6 +60,62 @@ def test_bytes_on_their_way_arrive_before_time_jumps() -> None:
             return loop.time()
 
     assert 0.0 == run_virtually(main())
+
+
+def test_bytes_that_the_kernel_keeps_for_a_while_arrive_before_time_jumps() -> None:
+    """However long what was sent takes in real time, the one who waits for it does not run out of virtual time."""
+
+    async def main() -> float:
+        loop = virtual_loop()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def answer() -> None:
+                connection, _ = server.accept()
+                with connection:
+                    time.sleep(0.05)
+                    connection.sendall(b"pong")
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            with loop.request():
+                async with asyncio.timeout(30):
+                    reader, writer = await asyncio.open_connection(*server.getsockname())
+                    assert b"pong" == await reader.readexactly(4)
+            writer.close()
+            await writer.wait_closed()
+            thread.join()
+        return loop.time()
+
+    assert 0.0 == run_virtually(main())
+
+
+def test_a_stalled_answer_lets_time_pass() -> None:
+    """A request that waits for a timer of its server does not hold time, not even after it was given up."""
+
+    async def main() -> float:
+        loop = virtual_loop()
+        with loop.request() as number:
+            stalled = loop.stalled(number)
+            stalled.__enter__()
+            await asyncio.sleep(30)
+        await asyncio.sleep(30)
+        stalled.__exit__(None, None, None)
+        return loop.time()
+
+    assert 60.0 == run_virtually(main())
+
+
+def test_a_request_that_nobody_answers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time does not jump to the next timer while a request is neither answered nor stalled, beside one that is."""
+    monkeypatch.setattr("tests.virtual.loop._STUCK_SECS", 0.05)
+
+    async def main() -> None:
+        loop = virtual_loop()
+        with loop.request() as number, loop.stalled(number), loop.request():
+            await asyncio.sleep(30)
+
+    with pytest.raises(StuckError):
+        run_virtually(main())
 
 
 def test_a_wait_without_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

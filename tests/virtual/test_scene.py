@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcwatch.simulator import SimulatorConfig
+from mcwatch.simulator import Fault, SimulatorConfig
 from tests.virtual.loop import run_virtually
 from tests.virtual.scene import HOUR, Plan, Scene, scene
 
@@ -66,6 +66,25 @@ def test_a_state_nobody_asked_for_in_time_is_missed() -> None:
             run.assert_all_shown_arrived()
             with pytest.raises(AssertionError, match="LACKS"):
                 run.assert_promises_kept()
+
+    run_virtually(main())
+
+
+def test_a_poll_that_fails_is_taken_note_of() -> None:
+    """Answers stalled for longer than a request may take fail a poll; what was due in it is promised all the same."""
+
+    async def main() -> None:
+        async with scene(_plan()) as run:
+            await run.daemon.start()
+            await run.run_for(HOUR)
+            run.simulator.script(Fault("stall", times=2, endpoint="finder"))
+            await run.run_for(2 * HOUR)
+            await run.settle(HOUR)
+            [failed] = run.failed_polls
+            assert 60.0 <= failed.ended_at - failed.began_at < 90.0
+            assert 2 == len(run.up(*run.failed_polls))
+            run.assert_all_shown_arrived()
+            assert run.assert_promises_kept() > 300
 
     run_virtually(main())
 

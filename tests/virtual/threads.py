@@ -3,14 +3,20 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 import mcwatch.store.sqlite.store
 from mcwatch.httpclient.client import HttpClient, Response
+from mcwatch.simulator.wire import SOUND, Flaw, Reply, Wire
 from mcwatch.store.sqlite.writer import After, Work, Writer
 from tests.virtual.loop import VirtualLoop, virtual_loop
+
+_NUMBER = "X-Virtual-Request"
+"""Tells the simulator which of the loop's requests it answers."""
 
 
 class HeldWriter(Writer):
@@ -32,7 +38,7 @@ class HeldWriter(Writer):
 @contextmanager
 def tied_to_virtual_time() -> Iterator[None]:
     """Make stores and HTTP clients built meanwhile hold virtual time still while they work."""
-    request = HttpClient.request
+    request, send = HttpClient.request, Wire.send
 
     async def watched(
         self: HttpClient,
@@ -42,10 +48,19 @@ def tied_to_virtual_time() -> Iterator[None]:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Response:
-        with virtual_loop().request():
-            return await request(self, method, url, headers=headers, body=body)
+        with virtual_loop().request() as number:
+            return await request(self, method, url, headers={**(headers or {}), _NUMBER: str(number)}, body=body)
+
+    async def stalled(
+        self: Wire, request: web.Request, reply: Reply, flaw: Flaw, now: float
+    ) -> tuple[web.StreamResponse, bool]:
+        if flaw.stall_secs:
+            with virtual_loop().stalled(int(request.headers[_NUMBER])):
+                await self._stall(flaw.stall_secs)
+        return await send(self, request, reply, replace(flaw, stall_secs=SOUND.stall_secs), now)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mcwatch.store.sqlite.store, "Writer", HeldWriter)
         patch.setattr(HttpClient, "request", watched)
+        patch.setattr(Wire, "send", stalled)
         yield

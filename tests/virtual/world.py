@@ -1,9 +1,11 @@
 """The whole history of a simulated account, and what mcwatch promises of it."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice, takewhile
 
 from mcwatch.simulator import Simulator
 from mcwatch.simulator.births import SLOT_SECS
@@ -60,8 +62,8 @@ def mail_lives(simulator: Simulator, until: float) -> Iterator[MailLife]:
 class Promise:
     """Under which circumstances a state must have been delivered.
 
-    ``up`` are the times in which daemon and API were both there. ``since`` is how far back mail is owed at all.
-    ``slack_secs`` is granted on top of a tier's period, where faults make polls fail.
+    ``up`` are the times in which daemon and API were both there, one after the other. ``since`` is how far back mail is
+    owed at all. ``slack_secs`` is granted on top of a tier's period, where faults make polls fail.
     """
 
     tiers: Sequence[Tier]
@@ -75,12 +77,15 @@ class Promise:
             return None
         for tier in self.tiers:
             for shown_from, shown_to in showing.times:
-                for life in self.up:
-                    begin = max(shown_from, life.began_at)
-                    end = min(shown_to, life.ended_at, mail.received + tier.look_back)
-                    if end - begin >= tier.every + self.slack_secs:
+                seen_to = min(shown_to, mail.received + tier.look_back)
+                for up in self._up_in(shown_from, seen_to):
+                    if min(seen_to, up.ended_at) - max(shown_from, up.began_at) >= tier.every + self.slack_secs:
                         return tier
         return None
+
+    def _up_in(self, begin: float, end: float) -> Iterator[Span]:
+        first = bisect_right(self.up, begin, key=lambda span: span.ended_at)
+        return takewhile(lambda span: span.began_at < end, islice(self.up, first, None))
 
 
 @dataclass(frozen=True, slots=True)
