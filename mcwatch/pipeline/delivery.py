@@ -1,5 +1,6 @@
 """Sending one batch until the fate of each event is known, whatever the receiver is able to say."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -54,9 +55,9 @@ class Streak:
 class Delivery:
     """One pass over the open events of a batch.
 
-    A receiver that names the events it refuses is believed. One that refuses a batch without saying which is asked
-    again with halves, down to single events. Such a refusal becomes final only once the destination has accepted
-    another event *after* it, of this batch or another: a destination that has stopped accepting proves nothing.
+    A receiver that refuses a batch without saying which events it means is asked again with halves, down to single
+    ones. A refusal becomes final only with a witness: an event that the destination accepted in the same answer or
+    after it, of this batch or another. A destination that has stopped accepting proves nothing about an event.
     """
 
     def __init__(self, sink: Sink, inflight: InFlight, streak: Streak) -> None:
@@ -64,6 +65,7 @@ class Delivery:
         self._inflight = inflight
         self._streak = streak
         self._suspects: dict[int, tuple[Refusal, int]] = {}
+        self._seeks_witness = False
         self._met_defect = False
         self.requests = 0
         self.ended = 0
@@ -79,72 +81,110 @@ class Delivery:
 
     async def run(self) -> None:
         """Send what is open. Raises the sink's error or one of the two above, with what is certain recorded."""
-        open_now = self._inflight.open()
-        whole = len(open_now) == len(self._inflight.batch)
-        batch = self._inflight.batch if whole else _pick(self._inflight.batch, open_now)
-        await self._send(batch, open_now)
+        if self._streak.refusals >= self._streak.most_refusals:
+            # It accepted nothing last time. Whether it does now shows with one event, not with ten refused anew.
+            await self._find_witness()
+        await self._send(self._inflight.open())
         self._judge()
-        if self._suspects:
-            raise UnprovenRefusalError(
-                f"the receiver refused {len(self._suspects)} event(s) and has accepted none since",
-                reason=FailureReason.REFUSED,
-                remedy="the next event it accepts settles this",
-            )
+        if not self._suspects:
+            return
+        if self._streak.refusals >= self._streak.most_refusals:
+            raise self._mass_refusal()
+        raise UnprovenRefusalError(
+            f"the receiver refused {len(self._suspects)} event(s) and has accepted none since",
+            reason=FailureReason.REFUSED,
+            remedy="the next event it accepts settles this",
+        )
 
-    async def _send(self, batch: Batch, indexes: list[int]) -> None:
+    async def _send(self, indexes: list[int]) -> None:
+        # A witness among them may have been sent before its turn.
+        indexes = [index for index in indexes if self._inflight.is_open_at(index) and index not in self._suspects]
+        if not indexes:
+            return
+        whole = self._inflight.batch
+        batch = whole if len(indexes) == len(whole) else _pick(whole, indexes)
         self.requests += 1
         try:
             verdicts = await self._sink.deliver(batch)
         except (AuthError, MisconfiguredError):
             raise
         except PermanentError as error:
-            await self._split(batch, indexes, error)
+            await self._split(indexes, error)
         except McwatchError:
             raise
         except Exception as defect:  # noqa: BLE001 - reported below
             # A defect met by one event must not hold up the others: it is found like an event that is refused.
             self._report(defect)
-            await self._split(batch, indexes, _as_refusal(defect))
+            await self._split(indexes, _as_refusal(defect))
         else:
-            self._record(verdicts, indexes)
+            await self._record(verdicts, indexes)
 
-    async def _split(self, batch: Batch, indexes: list[int], error: PermanentError) -> None:
+    async def _split(self, indexes: list[int], error: PermanentError) -> None:
         if len(indexes) == 1:
-            self._suspect(indexes[0], error)
+            words = ": ".join(filter(None, (str(error), error.detail)))
+            await self._suspect({indexes[0]: Refusal(error.reason, words)})
             return
         middle = len(indexes) // 2
-        await self._send(batch.slice(0, middle), indexes[:middle])
-        await self._send(batch.slice(middle, len(indexes)), indexes[middle:])
+        await self._send(indexes[:middle])
+        await self._send(indexes[middle:])
 
-    def _suspect(self, index: int, error: PermanentError) -> None:
-        refusal = Refusal(error.reason, ": ".join(filter(None, (str(error), error.detail))))
-        self._suspects[index] = (refusal, self._streak.acceptances)
-        self._streak.refusals += 1
-        if self._streak.refusals >= self._streak.most_refusals:
-            raise MassRefusalError(
-                f"the receiver refused {self._streak.refusals} single events in a row and accepted none",
-                reason=error.reason,
-                remedy="check the destination's settings; nothing was given up",
-            ) from error
+    async def _suspect(self, refusals: Mapping[int, Refusal]) -> None:
+        """Keep refusals that have no witness yet; when they are many, look for one."""
+        for index, refusal in refusals.items():
+            self._suspects[index] = (refusal, self._streak.acceptances)
+            self._streak.refusals += 1
+        if len(self._suspects) >= self._streak.most_refusals:
+            await self._find_witness()
 
-    def _record(self, verdicts: Verdicts, indexes: list[int]) -> None:
+    async def _find_witness(self) -> None:
+        """Send one event alone to see whether the destination accepts anything; raises MassRefusalError if not.
+
+        Another one each time: whoever writes mail that is refused must not stop all that comes after it.
+        """
+        others = [index for index in self._inflight.open() if index not in self._suspects]
+        if self._seeks_witness or not others:
+            raise self._mass_refusal()
+        self._seeks_witness = True
+        await self._send([others[-1 - self._streak.refusals % len(others)]])
+        self._seeks_witness = False
+        if self._suspects:
+            raise self._mass_refusal()
+
+    def _mass_refusal(self) -> MassRefusalError:
+        refusal = next(iter(self.suspects.values()))
+        return MassRefusalError(
+            f"the receiver refused {self._streak.refusals} single events in a row and accepted none",
+            reason=refusal.reason,
+            remedy="check the destination's settings, and the receiver's mapping or rules; nothing was given up",
+        )
+
+    async def _record(self, verdicts: Verdicts, indexes: list[int]) -> None:
         whole = len(indexes) == len(self._inflight.batch)
         if whole and not verdicts.refused and not verdicts.retry and verdicts.receipt is None:
             self._inflight.accept_all()
             self.ended += len(indexes)
             self._streak.accepted()
+            self._judge()
+            return
+        refused = {indexes[at]: refusal for at, refusal in verdicts.refused.items()}
+        taken = [index for at, index in enumerate(indexes) if at not in verdicts.refused and at not in verdicts.retry]
+        if taken:
+            self._take(taken, verdicts.receipt)
+            for index, refusal in refused.items():
+                self._refuse(index, refusal)
+        elif refused:
+            await self._suspect(refused)
+            # The others alone show whether the destination accepts anything.
+            await self._send([indexes[at] for at in sorted(verdicts.retry)])
             return
         self.is_asked_again = self.is_asked_again or bool(verdicts.retry)
-        for at, refusal in verdicts.refused.items():
-            self._refuse(indexes[at], refusal)
-        taken = [index for at, index in enumerate(indexes) if at not in verdicts.refused and at not in verdicts.retry]
-        if not taken:
-            return
-        if verdicts.receipt is None:
-            self._inflight.accept(taken)
+
+    def _take(self, indexes: list[int], receipt: bytes | None) -> None:
+        if receipt is None:
+            self._inflight.accept(indexes)
         else:
-            self._inflight.hand_over(taken, verdicts.receipt)
-        self.ended += len(taken)
+            self._inflight.hand_over(indexes, receipt)
+        self.ended += len(indexes)
         self._streak.accepted()
         self._judge()
 

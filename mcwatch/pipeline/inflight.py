@@ -132,6 +132,10 @@ class InFlight:
         """Tell whether a receipt stands for all events of the batch."""
         return len(self._receipts.get(receipt, ())) == len(self._fates)
 
+    def is_open_at(self, index: int) -> bool:
+        """Tell whether one event must be sent."""
+        return self._fates[index] == _OPEN
+
     def open(self) -> list[int]:
         """Return the indexes of the events that must be sent."""
         if not self.is_begun:

@@ -1,8 +1,8 @@
 """The elasticsearch sink: one bulk request per batch, accepted event by event."""
 
 from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, Verdicts
-from mcwatch.domain.errors import FailureReason, MisconfiguredError, PermanentError
-from mcwatch.sinks.elasticsearch.answer import Verdict, is_unknown_parameter, verdict_of
+from mcwatch.domain.errors import MisconfiguredError
+from mcwatch.sinks.elasticsearch.answer import is_unknown_parameter, verdict_of
 from mcwatch.sinks.elasticsearch.bulk import CONTENT_TYPE, WriteTarget, body_of
 from mcwatch.sinks.elasticsearch.probe import examined, server_behind
 from mcwatch.sinks.elasticsearch.server import Server
@@ -24,7 +24,6 @@ class ElasticsearchSink(ReceiverSink):
         self._compressed = compressed
         self._server: Server | None = None
         self._can_require = True
-        self._accepted_before = False
 
     async def deliver(self, batch: Batch) -> Verdicts:
         """Send the batch; each event is accepted (also one that is there already), refused, or to be sent again."""
@@ -39,7 +38,7 @@ class ElasticsearchSink(ReceiverSink):
         body = body_of(batch)
         answer = await self._send(await gzipped(body) if self._compressed else body, server)
         verdict = verdict_of(answer.response, len(batch), answer.peer, self._target, may_summarize=server.may_summarize)
-        return self._believed(verdict, answer.peer)
+        return Verdicts(verdict.refused, frozenset(verdict.retry))
 
     async def check(self) -> str:
         """Ask which product answers, whether the target is there, and whether it may be written to."""
@@ -66,16 +65,3 @@ class ElasticsearchSink(ReceiverSink):
             path = self._target.path(required=False)
             answer = await self._receiver.send("POST", path, headers=self._headers, body=body)
         return answer
-
-    def _believed(self, verdict: Verdict, peer: str) -> Verdicts:
-        had_accepted, self._accepted_before = self._accepted_before, verdict.accepted > 0
-        if not verdict.refused and not verdict.retry:
-            return ALL_ACCEPTED
-        if verdict.refused and not verdict.accepted and not (verdict.count == 1 and had_accepted):
-            raise PermanentError(
-                f"{peer} refused {len(verdict.refused)} event(s) and accepted none with them",
-                reason=FailureReason.REFUSED,
-                remedy=f"look at the mapping of {self._target}: it may fit no event of this format",
-                detail=next(iter(verdict.refused.values())).detail,
-            )
-        return Verdicts(verdict.refused, frozenset(verdict.retry))

@@ -26,6 +26,14 @@ class _PoisonedSink(FakeSink):
         return await super().deliver(batch)
 
 
+class _NamingSink(FakeSink):
+    """A sink that names the first event of whatever it is given, and takes none."""
+
+    async def deliver(self, batch: Batch) -> Verdicts:
+        self.batches.append(batch)
+        return Verdicts(refused(0).refused, frozenset(range(1, len(batch))))
+
+
 def _inflight(count: int) -> InFlight:
     natives = [native(number) for number in range(count)]
     return InFlight([Segment(1, 0, count, range(count), 0.0)], Batch(natives, natives))
@@ -99,7 +107,8 @@ async def test_mass_refusal_gives_nothing_up() -> None:
         await Delivery(sink, inflight, Streak()).run()
     assert settlement_of(inflight) is None
     assert FailureReason.TOO_LARGE is caught.value.reason
-    assert MASS_REFUSAL == sum(1 for batch in sink.batches if len(batch) == 1)
+    # ... and the last of the batch, which could have been a witness.
+    assert MASS_REFUSAL + 1 == sum(1 for batch in sink.batches if len(batch) == 1)
     assert len(sink.batches) < 40
 
 
@@ -160,19 +169,54 @@ async def test_verdicts_are_believed() -> None:
     assert inflight.is_done
 
 
-async def test_verdict_on_every_event_is_believed() -> None:
-    """Named refusals are final even when nothing was accepted."""
+async def test_refusals_by_name_need_a_witness_too() -> None:
+    """A receiver that names every event it is given proves nothing; the others of the batch are asked at once."""
     sink, inflight = FakeSink(refused(0, 1)), _inflight(2)
+    with pytest.raises(UnprovenRefusalError):
+        await Delivery(sink, inflight, Streak()).run()
+    assert [0, 1] == inflight.open()
+    sink, inflight = FakeSink(Verdicts(refused(1).refused, frozenset({0, 2}))), _inflight(3)
     await Delivery(sink, inflight, Streak()).run()
-    assert [0, 1] == sorted(_letters(inflight))
+    assert [[0, 1, 2], [0, 2]] == sent(sink)
+    assert {1: "no to 1"} == _letters(inflight)
+
+
+async def test_a_receiver_that_names_whatever_it_is_given_is_down() -> None:
+    """When every event is refused by name, one after the other, none is given up and it is asked no further."""
+    sink, inflight = _NamingSink(), _inflight(500)
+    with pytest.raises(MassRefusalError):
+        await Delivery(sink, inflight, Streak()).run()
+    assert {} == _letters(inflight)
+    assert MASS_REFUSAL + 1 == len(sink.batches)
+
+
+async def test_bad_events_in_a_row_do_not_stop_what_follows() -> None:
+    """However many come first: the last of the batch shows that the destination accepts events."""
+    bad = range(25)
+    sink, inflight = _PoisonedSink(*bad), _inflight(60)
+    await Delivery(sink, inflight, Streak()).run()
+    assert list(bad) == sorted(_letters(inflight))
+    assert list(range(25, 60)) == sorted(numbers_of(sink.accepted))
+    assert len(sink.accepted) == len(set(sink.accepted))
+
+
+async def test_refusals_of_earlier_passes_do_not_condemn_this_one() -> None:
+    """An event refused ever again while nothing else came is settled by the first good one behind it."""
+    streak = Streak()
+    for _ in range(2 * MASS_REFUSAL):
+        with pytest.raises((UnprovenRefusalError, MassRefusalError)):
+            await Delivery(_PoisonedSink(0), _inflight(1), streak).run()
+    sink, inflight = _PoisonedSink(0), _inflight(101)
+    await Delivery(sink, inflight, streak).run()
+    assert [0] == list(_letters(inflight))
+    assert list(range(1, 101)) == sorted(numbers_of(sink.accepted))
 
 
 async def test_indexes_of_a_part_mean_the_part() -> None:
     """A verdict about a half or about what was left open is applied to the right events."""
-    sink, inflight = FakeSink(PermanentError("no"), retry(1), refused(0)), _inflight(4)
-    await Delivery(sink, inflight, Streak()).run()
+    sink, inflight, streak = FakeSink(PermanentError("no"), retry(1), refused(0)), _inflight(4), Streak()
+    await Delivery(sink, inflight, streak).run()
     assert [1] == inflight.open()
-    sink.answers.append(refused(0))
-    await Delivery(sink, inflight, Streak()).run()
+    assert [2] == list(inflight.refusals)
+    await Delivery(sink, inflight, streak).run()
     assert [[0, 1, 2, 3], [0, 1], [2, 3], [1]] == sent(sink)
-    assert {1: "no to 0", 2: "no to 0"} == _letters(inflight)
