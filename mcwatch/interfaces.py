@@ -184,6 +184,9 @@ class Store(Protocol):
     async def offset_at(self, account_id: int, moment: datetime) -> int | None:
         """Return the offset of the account's first kept event recorded at ``moment`` or later, None without any."""
 
+    async def offset_before(self, account_id: int, moment: datetime) -> int | None:
+        """Return the offset behind the account's last kept event recorded before ``moment``, None without any."""
+
     async def destinations(self) -> list[str]:
         """Return the names of the destinations that are not released."""
 

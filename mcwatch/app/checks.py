@@ -2,15 +2,19 @@
 
 import asyncio
 import random
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from mcwatch.app.clock import SystemClock
 from mcwatch.domain.budget import REMEDY
 from mcwatch.domain.errors import McwatchError
+from mcwatch.domain.event import EventKind
 from mcwatch.domain.status import CheckResult
 from mcwatch.mimecast.check import EndpointCheck, check_account
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.settings import AccountConfig, DestinationConfig, Settings
+from mcwatch.sources import STATUSES
 from mcwatch.telemetry.logs import configure
 from mcwatch.telemetry.metrics import Metrics
 
@@ -25,6 +29,7 @@ def check(settings: Settings, *, offline: bool = False) -> list[CheckResult]:
         CheckResult("configuration", ok=True, detail="read, secrets resolved"),
         *(budget(account) for account in settings.accounts),
         *(found for account in settings.accounts for found in _reviewed(account)),
+        *unknown_names(settings),
     ]
     return results if offline else results + asyncio.run(_online(settings))
 
@@ -47,6 +52,35 @@ def budget(account: AccountConfig) -> CheckResult:
 def _reviewed(account: AccountConfig) -> list[CheckResult]:
     found = [source.review() for source in account.sources]
     return [_of(account, one) for one in found if one is not None]
+
+
+def unknown_names(settings: Settings) -> list[CheckResult]:
+    """Warn of names in destinations that fit nothing: a slip, or an account that is gone and still delivered."""
+    accounts = [account.name for account in settings.accounts]
+    events = [*STATUSES, *EventKind]
+    found: list[CheckResult] = []
+    for one in settings.destinations:
+        unmatched = [glob for glob in one.select.accounts if not any(fnmatchcase(name, glob) for name in accounts)]
+        found += _unknown(one, "select.accounts", unmatched, "account", accounts)
+        found += _unknown(one, "the sink", one.sink.account_names - set(accounts), "account", accounts)
+        found += _unknown(one, "the sink", one.sink.event_names - set(events), "status or kind of event", events)
+    return found
+
+
+def _unknown(
+    destination: DestinationConfig, place: str, names: Collection[str], what: str, known: Sequence[str]
+) -> list[CheckResult]:
+    if not names:
+        return []
+    quoted = ", ".join(f"{name!r}" for name in sorted(names))
+    return [
+        CheckResult(
+            f"destination {destination.name}: names",
+            ok=True,
+            detail=f"warning: {place} names {quoted}, which is no {what} known here",
+            remedy=f"unless it is meant, write one of {', '.join(known)}",
+        )
+    ]
 
 
 def _of(account: AccountConfig, found: CheckResult) -> CheckResult:

@@ -14,6 +14,7 @@ from mcwatch.domain.status import (
     DestinationStatus,
     QueueStatus,
     QuotaStatus,
+    SkippedStatus,
     SourceReading,
     SourceStatus,
     StatusReport,
@@ -211,6 +212,7 @@ def _destination(figures: DestinationFigures, at: datetime, condition: Condition
         dead_lettered=sum(figures.dead_lettered.values()),
         not_selected=figures.not_selected,
         skipped=figures.skipped,
+        skipped_ranges=[SkippedStatus(one.start, one.end, one.events) for one in figures.skipped_ranges],
         dead_letters=figures.dead_letters,
     )
 

@@ -105,8 +105,8 @@ class Resending:
 
     async def _offsets(self, one: Standing, request: ReplayRequest) -> tuple[int, int]:
         start = await self._store.offset_at(one.account_id, request.start)
-        end = await self._store.offset_at(one.account_id, request.end)
-        return one.head if start is None else start, one.head if end is None else end
+        end = await self._store.offset_before(one.account_id, request.end)
+        return one.head if start is None else start, end or 0
 
     async def replay(self, step: ReplayStep) -> ReplayedStep:
         """Send events again for about a minute; raises what sending raises, with what was sent counted nowhere."""

@@ -27,6 +27,9 @@ def parts(report: StatusReport) -> Iterator[RenderableType]:
         yield _budgets(report)
         yield ""
     yield _destinations(report)
+    for one in report.destinations:
+        if one.skipped_ranges:
+            yield text(f"{one.name} skipped {texts.skipped(one.skipped_ranges)}")
     yield ""
     store = report.store
     yield text(

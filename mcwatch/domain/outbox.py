@@ -135,8 +135,20 @@ class FeedFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class SkippedRange:
+    """Events that a destination was not waited for: recorded from ``start`` on and before ``end``."""
+
+    start: datetime
+    end: datetime
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
 class DestinationFigures:
-    """Stored counters of one destination: offered = delivered + dead-lettered + not_selected + skipped + waiting."""
+    """Stored counters of one destination: offered = delivered + dead-lettered + not_selected + skipped + waiting.
+
+    ``skipped_ranges`` are the newest 10, newest first.
+    """
 
     name: str
     offered: int
@@ -147,6 +159,7 @@ class DestinationFigures:
     waiting: int
     oldest_waiting_at: datetime | None
     dead_letters: int
+    skipped_ranges: Sequence[SkippedRange] = ()
 
 
 @dataclass(frozen=True, slots=True)

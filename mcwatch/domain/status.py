@@ -109,11 +109,20 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     queues: list[QueueStatus] = []
 
 
+class SkippedStatus(msgspec.Struct, frozen=True):
+    """Events that a destination was not waited for: recorded from ``start`` on and before ``end``."""
+
+    start: datetime
+    end: datetime
+    events: int
+
+
 class DestinationStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One destination: offered = delivered + dead_lettered + not_selected + skipped + waiting.
 
     ``unacknowledged`` batches, of the events that wait, were handed over, and the receiver has yet to say that it has
-    stored them.
+    stored them. ``skipped_ranges`` are the newest 10 of what was passed over, newest first: ``mcwatch replay`` takes
+    their times while the events are kept.
     """
 
     name: str
@@ -131,6 +140,7 @@ class DestinationStatus(msgspec.Struct, frozen=True, kw_only=True):
     dead_lettered: int = 0
     not_selected: int = 0
     skipped: int = 0
+    skipped_ranges: list[SkippedStatus] = []
     dead_letters: int = 0
 
 

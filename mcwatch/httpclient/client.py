@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Self
@@ -58,11 +59,15 @@ class ClientOptions:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer, complete unless ``ClientOptions.cut_body`` allows less; ``headers`` ignores case."""
+    """An answer, complete unless ``ClientOptions.cut_body`` allows less; ``headers`` ignores case.
+
+    ``received_at`` is set by whoever has a clock.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    received_at: datetime | None = None
 
 
 class _Whole(aiohttp.Payload):

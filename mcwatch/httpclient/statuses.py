@@ -103,5 +103,9 @@ def _meaning(response: Response) -> _Meaning:
 
 
 def _wait_secs(response: Response) -> float | None:
-    """Read ``Retry-After`` against the receiver's own ``Date``, so that a wrong clock here changes nothing."""
-    return retry_after_secs(response.headers.get("Retry-After"), parse_http_date(response.headers.get("Date")))
+    """Read ``Retry-After`` against the receiver's own ``Date``, so that a wrong clock here changes nothing.
+
+    Without one our clock has to do (RFC 9110 section 6.6.1).
+    """
+    sent_at = parse_http_date(response.headers.get("Date")) or response.received_at
+    return retry_after_secs(response.headers.get("Retry-After"), sent_at)

@@ -143,12 +143,15 @@ def _destination(destination: DestinationStatus, now: datetime) -> Html:
         facts.append(_figure("Unacknowledged batches", texts.count(destination.unacknowledged)))
     if destination.skipped:
         facts.append(_figure("Skipped", texts.count(destination.skipped)))
+    skipped = ""
+    if destination.skipped_ranges:
+        skipped = tag("p", f"Skipped {texts.skipped(destination.skipped_ranges)}", class_="quiet")
     error: str = ""
     if destination.last_error:
         error = tag(
             "p", f"Last error {texts.ago(destination.last_error_at, now)}: {destination.last_error}", class_="quiet"
         )
-    return _card(destination.name, _state(destination.up), tag("dl", *facts), error)
+    return _card(destination.name, _state(destination.up), tag("dl", *facts), skipped, error)
 
 
 def _section(title: str, cards: list[Html]) -> Html:

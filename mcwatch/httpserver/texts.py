@@ -1,6 +1,9 @@
 """How figures are written for people: durations, sizes, counts, moments."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from mcwatch.domain.status import SkippedStatus
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -43,6 +46,15 @@ def ago(moment: datetime | None, now: datetime) -> str:
         return "never"
     secs = (now - moment).total_seconds()
     return "just now" if secs < 1 else f"{duration(secs)} ago"
+
+
+def skipped(ranges: Sequence[SkippedStatus]) -> str:
+    """Write what was passed over last, in words that ``mcwatch replay`` takes, and how often before."""
+    newest = ranges[0]
+    bounds = (newest.start, newest.end + timedelta(seconds=1))  # whole seconds that hold all of it
+    start, end = (moment.strftime("%Y-%m-%dT%H:%M:%SZ") for moment in bounds)
+    before = f"; {len(ranges) - 1} times before" if len(ranges) > 1 else ""
+    return f"{count(newest.events)} events recorded {start} to {end}{before}"
 
 
 def state(up: bool | None) -> str:  # noqa: FBT001 - three-valued

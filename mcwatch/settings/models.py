@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from mcwatch.domain.errors import ConfigError
@@ -23,6 +23,7 @@ _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 _DEFAULT_STORE = "sqlite:///var/mcwatch.db"
 _SQLITE = "sqlite:///"
 _LEAST_RESERVE = 32 * 2**20
+_JSON = "application/json"
 _KEPT_BEYOND_SECS = 86400.0
 """How much longer than rows are read again their fingerprints stay: expiry and a late rescan need some time."""
 
@@ -240,6 +241,19 @@ class DestinationConfig(Config):
         None, description="What of the mail this destination must not see. Default: it sees everything."
     )
     select: SelectConfig = Field(SelectConfig(), description="Which events it gets. Default: all.")
+
+    @field_validator("format")
+    @classmethod
+    def _check_format(cls, form: FormatConfig, info: ValidationInfo) -> FormatConfig:
+        sink: SinkConfig | None = info.data.get("sink")  # missing when it is itself wrong
+        if sink is not None and sink.why_no_text and form.build().content_type != _JSON:
+            raise PydanticCustomError(
+                "format",
+                "the sink {sink} does not take {format}, which is text: {why}; or choose a format that is JSON, such "
+                "as json or ecs",
+                {"sink": sink.type, "format": form.type, "why": sink.why_no_text},
+            )
+        return form
 
 
 class Settings(Config):

@@ -4,7 +4,7 @@ import asyncio
 import queue
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -18,6 +18,21 @@ T = TypeVar("T")
 
 class BaseSinkConfig(Config):
     """Options of one kind of sink; every subclass adds ``type``, which tells it from the others."""
+
+    @property
+    def why_no_text(self) -> str:
+        """Why it takes nothing but JSON, and what to write instead; empty when it takes any format."""
+        return ""
+
+    @property
+    def account_names(self) -> Set[str]:
+        """The accounts its options name; ``mcwatch check`` warns of those that are not configured."""
+        return frozenset()
+
+    @property
+    def event_names(self) -> Set[str]:
+        """The statuses and kinds of events its options name; ``mcwatch check`` warns of those nobody knows."""
+        return frozenset()
 
     @abstractmethod
     def build(self, channel: UUID | None = None) -> Sink:
@@ -56,20 +71,28 @@ class BlockingThread:
     """
 
     def __init__(self, name: str) -> None:
-        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._closed = False
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Run ``call`` and return what it returns; when this is cancelled, a call already begun goes on to its end."""
+        """Run ``call`` and return what it returns.
+
+        When this is cancelled, a call already begun goes on to its end, and one that still waits is forgotten.
+        """
         if self._closed:
             raise RuntimeError(f"the thread {self._thread.name} is used after its end")
         if not self._thread.is_alive():
             self._thread.start()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._calls.put(partial(_carry_out, call, future, loop))
-        return await future
+        waiting = _Waiting(partial(_carry_out, call, future, loop))
+        del call  # else this frame, which the error of a time-out may keep, would hold the batch as well
+        self._calls.put(waiting)
+        try:
+            return await future
+        finally:
+            waiting.empty()
 
     def close(self) -> None:
         """Take no further calls; what runs is not waited for."""
@@ -88,9 +111,26 @@ class BlockingThread:
             self.close()
 
     def _work(self) -> None:
-        while (call := self._calls.get()) is not None:
+        while (waiting := self._calls.get()) is not None:
+            waiting.carry_out()
+            del waiting
+
+
+class _Waiting:
+    """A call in the queue. It holds a batch, so it is emptied when given up: behind a stuck call the queue grows."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call: Callable[[], None] | None = call
+
+    def empty(self) -> None:
+        """Let go of the call, if it has not begun."""
+        self._call = None
+
+    def carry_out(self) -> None:
+        """Run the call, unless it was given up."""
+        call, self._call = self._call, None
+        if call:
             call()
-            del call  # with the batch in it, which would stay until the next one comes
 
 
 def _carry_out(call: Callable[[], T], future: "asyncio.Future[T]", loop: asyncio.AbstractEventLoop) -> None:

@@ -6,9 +6,9 @@ from pydantic import Field
 
 from mcwatch.sources.base import SourceContext
 from mcwatch.sources.message_finder import MessageFinderConfig, MessageFinderSource
-from mcwatch.sources.message_finder.searches import Search
+from mcwatch.sources.message_finder.searches import STATUSES, Search
 from mcwatch.sources.processing_queue import ProcessingQueueConfig
 
 SourceConfig = Annotated[ProcessingQueueConfig | MessageFinderConfig, Field(discriminator="type")]
 
-__all__ = ["MessageFinderConfig", "MessageFinderSource", "Search", "SourceConfig", "SourceContext"]
+__all__ = ["STATUSES", "MessageFinderConfig", "MessageFinderSource", "Search", "SourceConfig", "SourceContext"]

@@ -140,6 +140,20 @@ async def test_offset_at_a_moment(store: Store, engine: StoreEngine) -> None:
     assert await store.offset_at(feed.account_id + 99, began) is None
 
 
+async def test_offset_before_a_moment(store: Store, engine: StoreEngine) -> None:
+    """Behind the last event recorded earlier, also behind one that a clock ahead has stamped later; None without."""
+    feed = await _hook(store, engine, 3)
+    began = engine.clock.now()
+    engine.clock.jump(86400)
+    await append_numbers(store, engine, feed, range(3, 4))
+    engine.clock.jump(-86400)
+    engine.clock.advance(60)
+    await append_numbers(store, engine, feed, range(4, 6))
+    moments = [timedelta(seconds=secs) for secs in (1, 60, 61, 86401)]
+    assert [3, 3, 6, 6] == [await store.offset_before(feed.account_id, began + moment) for moment in moments]
+    assert await store.offset_before(feed.account_id, began) is None
+
+
 async def test_backlog_of_one_destination(store: Store, engine: StoreEngine) -> None:
     """What one destination has not passed, a page begun included, whatever the others have."""
     feed = await _hook(store, engine, 5)
@@ -165,6 +179,27 @@ async def test_skipped_events_are_counted(store: Store, engine: StoreEngine) -> 
     assert_identities(snapshot)
     figures = figures_of(snapshot, "hook")
     assert (10, 3, 7, 0) == (figures.offered, figures.delivered, figures.skipped, figures.waiting)
+
+
+async def test_skipped_ranges_are_told(store: Store, engine: StoreEngine) -> None:
+    """When what was passed over had been recorded, newest first and ten at most: enough to have it replayed."""
+    feed = await _hook(store, engine, 3)
+    began = engine.clock.now()
+    engine.clock.advance(60)
+    await store.settle(Settlement("hook", [Progress(feed.account_id, 3, 0, 0, 3)]))
+    [first] = figures_of(await store.snapshot(), "hook").skipped_ranges
+    assert (began, 3) == (first.start, first.events)
+    await append_numbers(store, engine, feed, range(3, 4))
+    for end in range(4, 15):
+        engine.clock.advance(60)
+        await store.settle(Settlement("hook", [Progress(feed.account_id, end, 0, 0, 1)]))
+        await append_numbers(store, engine, feed, range(end, end + 1))
+    offsets = await store.offset_at(feed.account_id, first.start), await store.offset_before(feed.account_id, first.end)
+    assert (0, 4) == offsets  # with what was recorded in the same moment
+    ranges = figures_of(await store.snapshot(), "hook").skipped_ranges
+    assert [(began + timedelta(minutes=at), 1) for at in range(11, 1, -1)] == [
+        (one.start, one.events) for one in ranges
+    ]
 
 
 async def test_forgetting_a_destination(store: Store, engine: StoreEngine) -> None:

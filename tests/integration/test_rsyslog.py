@@ -130,7 +130,7 @@ async def test_the_severity_says_what_became_of_the_mail(
 async def test_a_clipped_event_is_still_json(require_program: _Require, tmp_path: Path) -> None:
     """An event over the limit arrives as JSON that says that it was shortened."""
     async with rsyslogd(require_program, tmp_path, Receiver("udp")) as rsyslog:
-        async with sink_to(rsyslog, max_message="1KiB") as sink:
+        async with sink_to(rsyslog, max_message="2KiB") as sink:
             assert await sink.deliver(batch_of(event(7, "é" * 4000))) == ALL_ACCEPTED
         (message,) = await rsyslog.received(1)
     document = json.loads(message.msg)

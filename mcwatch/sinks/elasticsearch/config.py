@@ -13,7 +13,7 @@ from mcwatch.interfaces import Sink
 from mcwatch.option_types import Secret
 from mcwatch.sinks.elasticsearch.bulk import WriteTarget
 from mcwatch.sinks.elasticsearch.sink import ElasticsearchSink
-from mcwatch.sinks.receiver import Header, Receiver, ReceiverConfig, ReceiverOptions, basic
+from mcwatch.sinks.receiver import Header, Receiver, ReceiverConfig, ReceiverOptions, basic, revealed
 
 _ANSWER_BYTES = 16 * 2**20
 """An answer is cut behind this. A refusal takes up to about 2 KiB, a batch has hundreds of them at worst."""
@@ -91,6 +91,11 @@ class ElasticsearchSinkConfig(ReceiverConfig):
             raise ValueError("give one credential: api_key, username and password, bearer, or a user in the URL")
         return self
 
+    @property
+    def why_no_text(self) -> str:
+        """Documents are JSON."""
+        return "documents are JSON"
+
     def build(self, channel: UUID | None = None) -> Sink:
         """Return the sink."""
         value = self._authorization()
@@ -109,11 +114,11 @@ class ElasticsearchSinkConfig(ReceiverConfig):
     def _authorization(self) -> Callable[[], str] | None:
         key, user, password, bearer, url_user = self.api_key, self.username, self.password, self.bearer, self.url_user
         if key is not None:
-            return lambda: f"ApiKey {_encoded(key.reveal())}"
+            return lambda: f"ApiKey {_encoded(revealed(key.reveal, 'api_key'))}"
         if bearer is not None:
-            return lambda: f"Bearer {bearer.reveal()}"
+            return lambda: f"Bearer {revealed(bearer.reveal, 'bearer')}"
         if user is not None and password is not None:
-            return lambda: basic(user, password.reveal())
+            return lambda: basic(user, revealed(password.reveal, "password"))
         return None if url_user is None else lambda: url_user
 
 

@@ -9,9 +9,18 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from mcwatch.interfaces import Sink
 from mcwatch.option_types import Config, Secret
 from mcwatch.sinks.http.body import Body, Compression
-from mcwatch.sinks.http.signature import Signer, wall_clock
+from mcwatch.sinks.http.signature import Signer
 from mcwatch.sinks.http.sink import HttpSink, RequestOptions
-from mcwatch.sinks.receiver import TOKEN, Header, Receiver, ReceiverConfig, ReceiverOptions, basic, revealed
+from mcwatch.sinks.receiver import (
+    TOKEN,
+    Header,
+    Receiver,
+    ReceiverConfig,
+    ReceiverOptions,
+    basic,
+    revealed,
+    wall_clock,
+)
 
 _OURS = frozenset({"content-length", "content-encoding", "transfer-encoding", "connection", "idempotency-key"})
 _CONFLICT = 409
@@ -111,6 +120,13 @@ class HttpSinkConfig(ReceiverConfig):
         if self.signature and taken & {self.signature.header.lower(), self.signature.timestamp_header.lower()}:
             raise ValueError("a header of the signature is also sent for another purpose")
         return self
+
+    @property
+    def why_no_text(self) -> str:
+        """A JSON array holds no text."""
+        if self.body != "array":
+            return ""
+        return "text cannot stand in a JSON array; write body: ndjson (a line per event) or body: single for the sink"
 
     def build(self, channel: UUID | None = None) -> Sink:
         """Return the sink."""

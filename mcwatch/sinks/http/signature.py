@@ -4,15 +4,10 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from mcwatch.option_types import Secret
 from mcwatch.sinks.receiver import revealed
-
-
-def wall_clock() -> datetime:
-    """Return the time that a receiver compares with its own."""
-    return datetime.now(UTC)  # noqa: TID251 - no Clock comes with a configuration; who has one passes its now()
 
 
 @dataclass(frozen=True, slots=True)

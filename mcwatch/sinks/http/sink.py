@@ -1,8 +1,8 @@
 """The http sink at work: requests out, statuses in."""
 
-from collections.abc import Callable, Collection
+import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
 
 from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, Verdicts
@@ -18,7 +18,7 @@ from mcwatch.domain.errors import (
 from mcwatch.httpclient.statuses import error_for
 from mcwatch.sinks.http.body import Body, Compression, request_of
 from mcwatch.sinks.http.one_by_one import OneByOne
-from mcwatch.sinks.http.signature import Signer, wall_clock
+from mcwatch.sinks.http.signature import Signer
 from mcwatch.sinks.receiver import Answer, Receiver, ReceiverSink
 
 _GATEWAY_TROUBLE = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
@@ -28,23 +28,22 @@ _NO_OPTIONS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOptions:
-    """What the requests look like, which statuses accept them (without ``success`` any 2xx), and what time it is."""
+    """What the requests look like, and which statuses accept them (without ``success`` any 2xx)."""
 
     method: str = "POST"
     body: Body = "ndjson"
     compression: Compression = "gzip"
     signer: Signer | None = None
     success: Collection[int] = ()
-    now: Callable[[], datetime] = wall_clock
 
 
 @dataclass(frozen=True, slots=True)
 class _Wait:
     """What a receiver asked for after it had taken a part of a batch: verdicts cannot say it."""
 
-    since: datetime
     error: ThrottledError
-    secs: float
+    until: float
+    """Seconds on the event loop's clock."""
 
 
 class HttpSink(ReceiverSink):
@@ -99,16 +98,16 @@ class HttpSink(ReceiverSink):
                 break
         verdicts = fates.verdicts()
         if isinstance(error, ThrottledError) and error.retry_after_secs:
-            self._wait = _Wait(self._options.now(), error, error.retry_after_secs)
+            self._wait = _Wait(error, _now_secs() + error.retry_after_secs)
         return verdicts
 
     def _keep_waiting(self) -> None:
         wait = self._wait
         if wait is None:
             return
-        passed_secs = (self._options.now() - wait.since).total_seconds()
-        if 0 <= passed_secs < wait.secs:  # below 0 the clock was set back
-            raise ThrottledError(str(wait.error), retry_after_secs=wait.secs - passed_secs)
+        left_secs = wait.until - _now_secs()
+        if left_secs > 0:
+            raise ThrottledError(str(wait.error), retry_after_secs=left_secs)
         self._wait = None
 
     async def _attempt(self, single: Batch) -> McwatchError | None:
@@ -146,3 +145,7 @@ class HttpSink(ReceiverSink):
                 remedy=f"add {status} to success if it means that the events were taken",
             )
         return error
+
+
+def _now_secs() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,5 +1,6 @@
 """The web server behind a sink, which all sinks over HTTP share."""
 
+from mcwatch.sinks.receiver.clock import wall_clock
 from mcwatch.sinks.receiver.config import TOKEN, ReceiverConfig, basic
 from mcwatch.sinks.receiver.packing import gzipped, zstandard_packed
 from mcwatch.sinks.receiver.receiver import Answer, Receiver, revealed
@@ -18,5 +19,6 @@ __all__ = [
     "basic",
     "gzipped",
     "revealed",
+    "wall_clock",
     "zstandard_packed",
 ]

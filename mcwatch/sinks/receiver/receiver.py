@@ -10,7 +10,7 @@ decided here: the destination has one gate for that.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcwatch.domain.errors import AuthError, ConfigError, FailureReason, MisconfiguredError, TransientError
 from mcwatch.httpclient.client import ClientOptions, HttpClient, Response
@@ -20,6 +20,10 @@ from mcwatch.sinks.receiver.target import ReceiverOptions
 _MOST_AT_ONCE = 8
 _QUESTIONS_AT_ONCE = 2
 """Connections for what is asked beside the deliveries, such as acknowledgements."""
+_TIMEOUT_REMEDY = (
+    "check the address, that the other side runs, and any firewall or proxy in between; if it is only slow, raise "
+    "sink.timeout or lower batch.max_events; it is tried again"
+)
 _UNAUTHORIZED = (401, 403)
 _SERVER_TROUBLE = 500
 
@@ -134,7 +138,13 @@ class Receiver:
 
     async def _request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
         client = await self._opened()
-        return await client.request(method, url, headers=headers, body=body)
+        try:
+            response = await client.request(method, url, headers=headers, body=body)
+        except TransientError as error:
+            if error.reason is FailureReason.TIMEOUT:
+                error.remedy = _TIMEOUT_REMEDY
+            raise
+        return replace(response, received_at=self._options.now())
 
     def _with_own(self, headers: dict[str, str]) -> dict[str, str]:
         own = {name: revealed(value, f"the header {name}") for name, value in self._options.headers}

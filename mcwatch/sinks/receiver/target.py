@@ -3,9 +3,11 @@
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from mcwatch.option_types import Secret
+from mcwatch.sinks.receiver.clock import wall_clock
 from mcwatch.tls import TlsOptions
 
 Header = tuple[str, Callable[[], str]]
@@ -48,6 +50,7 @@ class ReceiverOptions:
         proxy: URL of an HTTP proxy.
         tls: whom to trust.
         answer_bytes: how much of an answer is read; the rest is left.
+        now: the time, for answers that do not tell it.
     """
 
     targets: Sequence[Target]
@@ -56,6 +59,7 @@ class ReceiverOptions:
     proxy: Secret | None = None
     tls: TlsOptions = field(default_factory=TlsOptions)
     answer_bytes: int = 64 * 1024
+    now: Callable[[], datetime] = wall_clock
 
 
 def _is_loopback(host: str) -> bool:

@@ -54,7 +54,8 @@ class AcknowledgedHecSink(SplunkHecSink):
 
     async def __aenter__(self) -> Self:
         for warning in self._timeout_warnings():
-            logger.warning("ack_timeout_short", ack_timeout_secs=self._asking.timeout_secs, remedy=warning)
+            peer, secs = self._receiver.peer, self._asking.timeout_secs
+            logger.warning("ack_timeout_short", receiver=peer, ack_timeout_secs=secs, why=warning)
         return await super().__aenter__()
 
     async def deliver(self, batch: Batch) -> Verdicts:
@@ -110,9 +111,10 @@ class AcknowledgedHecSink(SplunkHecSink):
         return {CHANNEL_HEADER: self._channels.spare}
 
     def _warnings(self) -> list[str]:
-        return ["indexer acknowledgement is on", *super()._warnings(), *self._timeout_warnings()]
+        late = [f"warning: {warning}" for warning in self._timeout_warnings()]
+        return ["indexer acknowledgement is on", *super()._warnings(), *late]
 
     def _timeout_warnings(self) -> list[str]:
         if self._asking.timeout_secs >= SAFE_TIMEOUT_SECS:
             return []
-        return ["warning: ack_timeout under 5m repeats events that Splunk is only slow to acknowledge"]
+        return ["ack_timeout under 5m repeats events that Splunk is only slow to acknowledge"]

@@ -2,6 +2,7 @@
 
 import re
 import socket
+from collections.abc import Set
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -10,7 +11,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from mcwatch.interfaces import Sink
 from mcwatch.option_types import Duration, Secret
-from mcwatch.sinks.receiver import Receiver, ReceiverConfig, ReceiverOptions, Target
+from mcwatch.sinks.receiver import Receiver, ReceiverConfig, ReceiverOptions, Target, revealed
 from mcwatch.sinks.splunk_hec.acknowledged import AcknowledgedHecSink
 from mcwatch.sinks.splunk_hec.channels import Channels
 from mcwatch.sinks.splunk_hec.envelope import EnvelopeOptions, Envelopes
@@ -75,6 +76,11 @@ class SplunkHecSinkConfig(ReceiverConfig):
         return urls
 
     @property
+    def account_names(self) -> Set[str]:
+        """The keys of ``indexes``."""
+        return self.indexes.keys()
+
+    @property
     def targets(self) -> list[Target]:
         """The URLs up to where HEC's own paths begin."""
         return [Target(_base(target.url)) for target in super().targets]
@@ -85,7 +91,7 @@ class SplunkHecSinkConfig(ReceiverConfig):
         receiver = Receiver(
             ReceiverOptions(
                 targets=targets,
-                headers=[("Authorization", lambda: f"Splunk {self.token.reveal()}")],
+                headers=[("Authorization", lambda: f"Splunk {revealed(self.token.reveal, 'token')}")],
                 timeout_secs=self.timeout,
                 proxy=self.proxy,
                 tls=self.tls.build(),

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Literal, Self
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from mcwatch.sinks.syslog.stream import StreamSink
 
 _STREAM_BYTES = 8 * 1024
 _DATAGRAM_BYTES = 2 * 1024
+_LEAST_BYTES = 2 * 1024  # a bare OCSF event with an id of 300 characters behind the longest header has 1.5 KiB
 _LARGEST_DATAGRAM_BYTES = 65_507  # 65,535 less the IPv4 and UDP headers
 
 _NO_LF = {
@@ -101,11 +102,12 @@ class SyslogSinkConfig(BaseSinkConfig):
     )
     max_message: Size | None = Field(
         None,
-        ge=480,
+        ge=_LEAST_BYTES,
         le=2**24,
         description="Bytes of the longest message, header included; a longer event is sent without its bulkiest fields "
         'and with "truncated": true, CEF and LEEF are cut off at the end. Default 8KiB (RFC 5425 §4.3.1 asks receivers '
-        "to take it), 2KiB over udp (RFC 5424 §6.1).",
+        "to take it), 2KiB over udp (RFC 5424 §6.1). At least 2KiB: an event of which only ids and times are left has "
+        "up to 1.5KiB in some formats, header included.",
     )
     connect_timeout: Duration = Field(
         10.0, gt=0, description="Seconds for connecting and the TLS handshake. Default 10s."
@@ -140,6 +142,11 @@ class SyslogSinkConfig(BaseSinkConfig):
         if self.transport == "udp" and (self.max_message or 0) > _LARGEST_DATAGRAM_BYTES:
             raise ValueError(f"max_message is more than the {_LARGEST_DATAGRAM_BYTES} bytes of a UDP datagram")
         return self
+
+    @property
+    def event_names(self) -> Set[str]:
+        """The keys of ``severities``."""
+        return self.severities.keys()
 
     def build(self, channel: UUID | None = None) -> Sink:
         """Return the sink; syslog has no use for a channel."""

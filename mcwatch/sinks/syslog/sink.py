@@ -10,9 +10,10 @@ from typing import Self
 import structlog
 
 from mcwatch.domain.delivery import Batch, Verdicts
+from mcwatch.domain.errors import FailureReason, MisconfiguredError
 from mcwatch.sinks.base import OneAtATime
 from mcwatch.sinks.syslog.address import Address
-from mcwatch.sinks.syslog.encoder import Encoder
+from mcwatch.sinks.syslog.encoder import Encoded, Encoder
 
 _LOG = structlog.get_logger(__name__)
 
@@ -35,7 +36,10 @@ class SyslogSink(OneAtATime, ABC):
         await self._farewell()
 
     async def deliver(self, batch: Batch) -> Verdicts:
-        """Send the batch, shortening what is too long; what cannot be shortened is refused."""
+        """Send the batch, shortening what is too long; what cannot be shortened is refused.
+
+        Raises MisconfiguredError when that is every one of several events: then it is the limit that is wrong.
+        """
         encoded = self._encoder.encode(batch)
         if encoded.clipped and not self._has_clipped:
             self._has_clipped = True
@@ -47,6 +51,8 @@ class SyslogSink(OneAtATime, ABC):
                 remedy="raise max_message if the receiver takes longer messages; said once",
             )
         if not encoded.messages:
+            if len(encoded.refused) > 1:
+                raise _nothing_fits(encoded)
             return Verdicts(refused=encoded.refused)
         async with self._one_batch:
             verdicts = await self._transmit(encoded.messages)
@@ -67,3 +73,12 @@ class SyslogSink(OneAtATime, ABC):
     @abstractmethod
     def _close(self) -> None:
         """Let go of the receiver; the next batch reaches out again."""
+
+
+def _nothing_fits(encoded: Encoded) -> MisconfiguredError:
+    first = next(iter(encoded.refused.values()))
+    return MisconfiguredError(
+        f"none of {len(encoded.refused)} events fits into sink.max_message: {first.detail}",
+        reason=FailureReason.TOO_LARGE,
+        remedy="raise sink.max_message if the receiver takes longer messages",
+    )

@@ -4,9 +4,10 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mcwatch.domain.outbox import DestinationFigures, FeedFigures, StoreSnapshot
+from mcwatch.domain.outbox import DestinationFigures, FeedFigures, SkippedRange, StoreSnapshot
 from mcwatch.store.sqlite.backlog import Backlog
 
+_MOST_SKIPPED_RANGES = 10
 _OLDEST_MS = (
     "SELECT min((SELECT observed_ms FROM outbox WHERE account_id = p.account_id AND first_offset <= p.position"
     " ORDER BY first_offset DESC LIMIT 1)) FROM position p JOIN account a ON a.id = p.account_id"
@@ -89,10 +90,32 @@ def _destinations(connection: sqlite3.Connection) -> list[DestinationFigures]:
         ).fetchone()[0]
         found.append(
             DestinationFigures(
-                name, offered, delivered, dict(refused), not_selected, skipped, waiting, _time(oldest_ms), letters
+                name,
+                offered,
+                delivered,
+                dict(refused),
+                not_selected,
+                skipped,
+                waiting,
+                _time(oldest_ms),
+                letters,
+                _skipped_ranges(connection, destination_id),
             )
         )
     return found
+
+
+def _skipped_ranges(connection: sqlite3.Connection, destination_id: int) -> list[SkippedRange]:
+    """Return what was passed over, newest first; the accounts of one occasion are one range."""
+    rows = connection.execute(
+        "SELECT min(from_ms), at_ms + 1, sum(end_offset - start_offset) FROM skip WHERE destination_id = ?"
+        " GROUP BY at_ms ORDER BY at_ms DESC LIMIT ?",
+        (destination_id, _MOST_SKIPPED_RANGES),
+    )
+    return [
+        SkippedRange(datetime.fromtimestamp(from_ms / 1000, UTC), datetime.fromtimestamp(at_ms / 1000, UTC), events)
+        for from_ms, at_ms, events in rows
+    ]
 
 
 def _time(ms: int | None) -> datetime | None:

@@ -19,6 +19,13 @@ _READ = (
     " AND first_offset + count > ?2 ORDER BY first_offset"
 )
 
+_SKIP = (
+    "INSERT OR REPLACE INTO skip (destination_id, account_id, start_offset, end_offset, from_ms, at_ms)"
+    " SELECT destination_id, account_id, position, ?1, min(?2, coalesce((SELECT observed_ms FROM outbox INDEXED BY"
+    " outbox_log WHERE account_id = ?4 AND first_offset <= position ORDER BY first_offset DESC LIMIT 1), ?2)), ?2"
+    " FROM position WHERE destination_id = ?3 AND account_id = ?4"
+)
+
 
 def read_rows(
     connection: sqlite3.Connection, account_id: int, position: int, max_bytes: int, have: Collection[int]
@@ -82,8 +89,7 @@ def settle(connection: sqlite3.Connection, settlement: Settlement, now: datetime
 
 def _note_skips(connection: sqlite3.Connection, destination_id: int, settlement: Settlement, now: datetime) -> None:
     connection.executemany(
-        "INSERT OR REPLACE INTO skip (destination_id, account_id, start_offset, end_offset, at_ms)"
-        " SELECT destination_id, account_id, position, ?, ? FROM position WHERE destination_id = ? AND account_id = ?",
+        _SKIP,
         [
             (step.position, milliseconds(now), destination_id, step.account_id)
             for step in settlement.progress
@@ -136,6 +142,19 @@ def offset_at(connection: sqlite3.Connection, account_id: int, moment: datetime)
     """Return the offset of the account's first kept event recorded at ``moment`` or later, None when there is none."""
     (offset,) = connection.execute(
         "SELECT min(first_offset) FROM outbox INDEXED BY outbox_log WHERE account_id = ? AND observed_ms >= ?",
+        (account_id, milliseconds(moment)),
+    ).fetchone()
+    found: int | None = offset
+    return found
+
+
+def offset_before(connection: sqlite3.Connection, account_id: int, moment: datetime) -> int | None:
+    """Return the offset behind the account's last kept event recorded before ``moment``, None when there is none.
+
+    Not where the first one after it begins: a clock that ran ahead for a while has stamped events in between.
+    """
+    (offset,) = connection.execute(
+        "SELECT max(first_offset + count) FROM outbox INDEXED BY outbox_log WHERE account_id = ? AND observed_ms < ?",
         (account_id, milliseconds(moment)),
     ).fetchone()
     found: int | None = offset

@@ -315,6 +315,10 @@ class SqliteStore:
         """Return the offset of the account's first kept event recorded at ``moment`` or later."""
         return await self._read(lambda connection: outbox.offset_at(connection, account_id, moment))
 
+    async def offset_before(self, account_id: int, moment: datetime) -> int | None:
+        """Return the offset behind the account's last kept event recorded before ``moment``."""
+        return await self._read(lambda connection: outbox.offset_before(connection, account_id, moment))
+
     async def destinations(self) -> list[str]:
         """Return the names of the destinations that are not released."""
         return await self._read(registry.destinations)

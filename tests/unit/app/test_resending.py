@@ -107,6 +107,24 @@ def test_a_range_is_sent_again(virtually: Virtually) -> None:
     virtually(story)
 
 
+def test_a_clock_that_ran_ahead_for_a_while_leaves_nothing_out(virtually: Virtually) -> None:
+    """One page stamped a day ahead, in the middle of the range, does not end it."""
+
+    async def story(lab: Lab) -> None:
+        await _pages(lab, 2)
+        lab.clock.jump(86400)
+        await lab.append(range(6, 9))
+        lab.clock.jump(-86400)
+        await asyncio.sleep(60)
+        await lab.append(range(9, 12))
+        await _pass(lab, 12)
+        async with _resending(lab, FakeSink()) as resending:
+            plan = await resending.plan(_request(1, 99))
+        assert [(3, 12)] == [(one.start, one.end) for one in plan.steps]
+
+    virtually(story)
+
+
 def test_what_waits_anyway_is_left_to_the_destination(virtually: Virtually) -> None:
     """Nothing behind the position is sent, and the plan says how much that is."""
 

@@ -1,5 +1,7 @@
 """Statuses of receivers as errors."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from mcwatch.domain.errors import (
@@ -104,6 +106,15 @@ def test_retry_after_of_a_429(headers: dict[str, str], secs: float | None) -> No
     error = error_for(Response(429, headers, b""), "hook")
     assert isinstance(error, ThrottledError)
     assert secs == error.retry_after_secs
+
+
+@pytest.mark.parametrize("date", [{}, {"Date": "yesterday"}])
+def test_a_date_to_wait_for_counts_from_our_clock_where_the_receiver_tells_none(date: dict[str, str]) -> None:
+    """Without a Date that can be read, the moment the answer came stands in its place."""
+    headers = {"Retry-After": "Mon, 05 Jan 2026 09:31:00 GMT", **date}
+    error = error_for(Response(429, headers, b"", datetime(2026, 1, 5, 9, 30, tzinfo=UTC)), "hook")
+    assert isinstance(error, ThrottledError)
+    assert 60.0 == error.retry_after_secs
 
 
 def test_excerpt_is_short_and_readable() -> None:

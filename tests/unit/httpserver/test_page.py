@@ -65,6 +65,7 @@ def test_figures_are_shown() -> None:
         "-42 s",
         "2 h 1 min",
         "2.9 MiB of 2.0 GiB",
+        "Skipped 2 events recorded",
     ):
         assert words in text
 

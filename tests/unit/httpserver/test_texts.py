@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mcwatch.domain.status import SkippedStatus
 from mcwatch.httpserver import texts
 
 NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
@@ -53,3 +54,11 @@ def test_ago(moment: datetime | None, text: str) -> None:
 def test_state(up: bool | None, text: str) -> None:
     """Three states, three words."""
     assert texts.state(up) == text
+
+
+def test_skipped() -> None:
+    """The newest range in whole seconds that hold all of it, and how many there were before."""
+    start = datetime(2026, 1, 5, 9, 0, 0, 500_000, UTC)
+    one = SkippedStatus(start, start + timedelta(minutes=2), 1200)
+    assert "1,200 events recorded 2026-01-05T09:00:00Z to 2026-01-05T09:02:01Z" == texts.skipped([one])
+    assert texts.skipped([one, one, one]).endswith("; 2 times before")

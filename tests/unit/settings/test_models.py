@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from mcwatch.settings import BatchConfig, HttpConfig, SelectConfig, StoreConfig
+from tests.unit.settings.files import MINIMAL, loaded, problems
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,24 @@ def test_sections_are_frozen() -> None:
     """Settings do not change once they are loaded."""
     with pytest.raises(ValidationError):
         BatchConfig().max_events = 3  # type: ignore[misc]  # that it cannot be assigned is the point
+
+
+_TEXT_FOR_JSON = """\
+destinations:
+  - name: hook
+    sink: {type: http, url: "https://hook.example", body: array}
+    format: {type: cef}
+"""
+
+
+def test_a_sink_that_takes_json_alone_refuses_text(tmp_path: Path) -> None:
+    """A destination that can deliver nothing does not start: the problem names file, line, key and what to write."""
+    accounts = MINIMAL.partition("destinations:")[0]
+    [problem] = problems(tmp_path, accounts + _TEXT_FOR_JSON)
+    assert problem.startswith("mcwatch.yaml:10: destinations[0].format: the sink http does not take cef")
+    assert "body: single" in problem
+    elastic = _TEXT_FOR_JSON.replace("http,", "elasticsearch, data_stream: logs-x-y,").replace(", body: array", "")
+    [problem] = problems(tmp_path, accounts + elastic)
+    assert problem.startswith("mcwatch.yaml:10: destinations[0].format: the sink elasticsearch does not take cef")
+    for change in (("array", "ndjson"), ("cef", "ecs")):
+        loaded(tmp_path, accounts + _TEXT_FOR_JSON.replace(*change))

@@ -1,9 +1,11 @@
 """What sinks share."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -38,6 +40,31 @@ async def test_calls_do_not_overlap_even_after_a_cancellation() -> None:
     await second
     thread.close()
     assert order == [1, 2]
+
+
+async def test_calls_given_up_hold_nothing_behind_a_stuck_one() -> None:
+    """What is cancelled before it begins lets its batch go, and is not run when the thread is free again."""
+    thread, release, order = BlockingThread("test"), threading.Event(), list[int]()
+    stuck = asyncio.create_task(thread.run(lambda: release.wait(5)))
+    await asyncio.sleep(0)
+
+    class Load:
+        def write(self) -> None:
+            order.append(1)
+
+    loads = [Load() for _ in range(3)]
+    held = [weakref.ref(load) for load in loads]
+    while loads:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await thread.run(loads.pop().write)
+    gc.collect()
+    assert [None, None, None] == [load() for load in held]
+    release.set()
+    await stuck
+    await thread.run(lambda: order.append(2))
+    thread.close()
+    assert [2] == order
 
 
 async def test_a_failure_reaches_whoever_waits() -> None:

@@ -75,10 +75,13 @@ def test_thousands_of_numbers_can_be_chosen(connection: sqlite3.Connection) -> N
 
 def test_what_was_skipped_is_remembered(connection: sqlite3.Connection) -> None:
     """The range with its time, told from what was delivered before it, as long as what was refused."""
+    recorded = "INSERT INTO outbox (account_id, first_offset, count, stored_bytes, observed_ms, body) VALUES"
+    began, skipped_at = (int(_NOW.timestamp() * 1000) + ms for ms in (-5000, 0))
+    connection.execute(f"{recorded} (1, 0, 3, 0, {began - 9}, x''), (1, 3, 6, 0, {began}, x'')")
     outbox.settle(connection, Settlement("hook", [Progress(1, 4, 4, 0)]), _NOW)
     outbox.settle(connection, Settlement("hook", [Progress(1, 9, 0, 0, 5)]), _NOW)
-    rows = connection.execute("SELECT account_id, start_offset, end_offset, at_ms FROM skip").fetchall()
-    assert [(1, 4, 9, int(_NOW.timestamp() * 1000))] == rows
+    rows = connection.execute("SELECT account_id, start_offset, end_offset, from_ms, at_ms FROM skip").fetchall()
+    assert [(1, 4, 9, began, skipped_at)] == rows
     keep = Keep(timedelta(days=31), timedelta(hours=24), timedelta(days=90))
     expire(connection, keep, _NOW + timedelta(days=89))
     assert 1 == connection.execute("SELECT count(*) FROM skip").fetchone()[0]

@@ -15,12 +15,14 @@ CREATE TABLE receipt (
   PRIMARY KEY (destination_id, account_id, start_offset)
 ) STRICT, WITHOUT ROWID;
 
--- What a destination did not get because the backlog was full and its when_full is skip.
+-- What a destination did not get because the backlog was full and its when_full is skip: recorded from from_ms on, passed
+-- over at at_ms.
 CREATE TABLE skip (
   destination_id INTEGER NOT NULL REFERENCES destination (id),
   account_id     INTEGER NOT NULL REFERENCES account (id),
   start_offset   INTEGER NOT NULL,
   end_offset     INTEGER NOT NULL,
+  from_ms        INTEGER NOT NULL,
   at_ms          INTEGER NOT NULL,
   PRIMARY KEY (destination_id, account_id, start_offset)
 ) STRICT, WITHOUT ROWID;

@@ -9,7 +9,8 @@ import pytest
 
 from mcwatch.domain.errors import MisconfiguredError
 from mcwatch.option_types import Secret
-from mcwatch.sinks.http.signature import Signer, wall_clock
+from mcwatch.sinks.http.signature import Signer
+from mcwatch.sinks.receiver import wall_clock
 
 _AT = datetime(2026, 1, 5, 9, 30, 0, 999_000, tzinfo=UTC)
 

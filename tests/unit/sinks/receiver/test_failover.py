@@ -72,6 +72,7 @@ async def test_a_time_out_goes_on_with_the_next_attempt() -> None:
         with pytest.raises(TransientError) as failure:
             await receiver.send("POST")
         assert FailureReason.TIMEOUT == failure.value.reason
+        assert "raise sink.timeout or lower batch.max_events" in failure.value.remedy
         assert 1 == (await receiver.send("POST")).target
         await receiver.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,12 @@ async def test_close_is_harmless_and_not_the_end() -> None:
         assert 200 == (await receiver.send("POST")).response.status
         await receiver.close()
     assert 2 == len(server.connections)
+
+
+async def test_answers_tell_when_they_came() -> None:
+    """For what they say of times without telling their own."""
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    async with servers(1) as (server,):
+        receiver = receiver_of(server, now=lambda: now)
+        assert now == (await receiver.send("POST")).response.received_at
+        await receiver.close()
