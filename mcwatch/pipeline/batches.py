@@ -82,9 +82,16 @@ class BatchReader:
         return sum(head - reading.setdefault(account, 0) for account, head in heads.items() if account not in busy)
 
     async def next(
-        self, reading: dict[int, int], accounts: dict[int, str], busy: Collection[int] = ()
+        self,
+        reading: dict[int, int],
+        accounts: dict[int, str],
+        busy: Collection[int] = (),
+        max_events: int | None = None,
     ) -> InFlight | None:
-        """Return the next batch from where reading stands, None when nothing waits; ``reading`` stays as it is."""
+        """Return the next batch from where reading stands, None when nothing waits; ``reading`` stays as it is.
+
+        ``max_events`` keeps it smaller than its limit.
+        """
         heads = self._store.heads()
         behind = sorted(
             account for account, head in heads.items() if head > reading.setdefault(account, 0) and account not in busy
@@ -95,7 +102,7 @@ class BatchReader:
         start = self._turn % len(behind)
         segments: list[Segment] = []
         runs: list[_Run] = []
-        events, room = self._limits.max_events, self._limits.max_bytes
+        events, room = min(max_events or self._limits.max_events, self._limits.max_events), self._limits.max_bytes
         for account in behind[start:] + behind[:start]:
             run = await self._run(account, reading[account], events, room, accounts.get(account))
             if run is None:

@@ -6,7 +6,7 @@ from math import inf
 
 import structlog
 
-from mcwatch.domain.errors import McwatchError, TransientError
+from mcwatch.domain.errors import FailureReason, McwatchError, TransientError
 from mcwatch.domain.outbox import Receipt
 from mcwatch.interfaces import Acknowledgements
 from mcwatch.pipeline.cancelling import either, is_cancelled
@@ -18,6 +18,9 @@ _LEAST_SECS = 0.5
 _MOST_SECS = 10.0
 """Between two questions: doubled while nothing is confirmed (protocol notes, section 3: about 10 s)."""
 
+_MOST_PATIENCE = 16
+"""A receiver that is slower than its time-out is sent each batch ever more rarely, down to one time in so many."""
+
 _LAST_SECS = 5.0
 """How long the question before the end may take: longer than receivers need, and much less than the drain time."""
 
@@ -28,7 +31,8 @@ class Confirmation:
     """Follows the receipts of one destination's batches until each is confirmed or overdue.
 
     A receipt is overdue when the receiver, asked after the time-out, does not confirm it. As long as it cannot be asked
-    nothing is overdue.
+    nothing is overdue. What is overdue is sent again, and asked for as well: whichever sending is confirmed first
+    counts. While nothing is confirmed the destination is down, and the time-out doubles with each round.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Confirmation:
         self._overdue: dict[InFlight, None] = {}
         self._handed = asyncio.Event()
         self._asking = asyncio.Lock()
+        self._patience = 1
 
     def restore(self, receipts: Iterable[Receipt]) -> None:
         """Take up again what an earlier process handed over."""
@@ -58,7 +63,8 @@ class Confirmation:
         """Take note of the new receipts of a batch, and have that of a batch handed over as a whole kept."""
         new = [receipt for receipt in inflight.receipts if receipt not in self._deadlines]
         for receipt in new:
-            self._deadlines[receipt] = self._clock.monotonic() + self._acknowledgements.timeout_secs
+            timeout_secs = self._acknowledgements.timeout_secs * self._patience
+            self._deadlines[receipt] = self._clock.monotonic() + timeout_secs
             self._handed.set()
         if len(new) == 1 and inflight.is_handed_over_by(new[0]):
             self._flights.keep_receipt(inflight, new[0], self._clock.now())
@@ -98,12 +104,27 @@ class Confirmation:
                 self._outlet.is_unanswered = True
                 self._outlet.failed(error, since)
                 return False
-            if self._outlet.is_unanswered:
-                self._outlet.is_unanswered = False
-                self._outlet.worked(since)
             # One just handed over may not have its deadline yet.
             overdue = {receipt for receipt in asked - confirmed if asked_at >= self._deadlines.get(receipt, inf)}
+            self._weigh(confirmed, overdue, since)
             return self._judge(confirmed, overdue)
+
+    def _weigh(self, confirmed: set[bytes], overdue: set[bytes], since: int) -> None:
+        """Say how the destination fares by an answer."""
+        if confirmed:
+            self._patience = 1
+        elif overdue:
+            self._patience = min(2 * self._patience, _MOST_PATIENCE)
+            self._outlet.is_unanswered = True
+            error = TransientError(
+                "the receiver takes events and has not acknowledged them in time: they are sent again",
+                reason=FailureReason.TIMEOUT,
+                remedy="see whether its indexers keep up and its load balancer is sticky, or raise sink.ack_timeout",
+            )
+            self._outlet.health.failed(self._outlet.component, error)
+        if self._outlet.is_unanswered and self._patience == 1:
+            self._outlet.is_unanswered = False
+            self._outlet.worked(since)
 
     async def _confirmed(self, asked: set[bytes]) -> tuple[McwatchError | None, set[bytes]]:
         try:

@@ -93,7 +93,7 @@ class Delivery:
         raise UnprovenRefusalError(
             f"the receiver refused {len(self._suspects)} event(s) and has accepted none since",
             reason=FailureReason.REFUSED,
-            remedy="the next event it accepts settles this",
+            remedy="the next event it accepts shows whether the event is at fault; else look at the receiver's rules",
         )
 
     async def _send(self, indexes: list[int]) -> None:

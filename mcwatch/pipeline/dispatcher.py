@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import timedelta
 from typing import TypeVar
 
 import structlog
@@ -9,6 +10,7 @@ import structlog
 from mcwatch.domain.errors import McwatchError, StoreCorrupt, StoreUnavailable, TransientError
 from mcwatch.domain.outbox import Progress, Settlement
 from mcwatch.interfaces import Store
+from mcwatch.pipeline.appetite import Appetite
 from mcwatch.pipeline.batches import BatchLimits, BatchReader
 from mcwatch.pipeline.cancelling import either, leaves
 from mcwatch.pipeline.confirmation import Confirmation
@@ -19,6 +21,7 @@ from mcwatch.pipeline.letterbox import Letterbox
 from mcwatch.pipeline.outlet import Attempt, Outlet
 
 _STORE_RETRY_SECS = 1.0
+_DRAIN_PAUSE_SECS = 5.0
 
 T = TypeVar("T")
 
@@ -46,6 +49,7 @@ class Dispatcher:
         self._store = store
         self._reader = reader
         self._limits = limits
+        self._appetite = Appetite(limits.max_events)
         self._letterbox = letterbox
         self._clock = outlet.clock
         self._flights = Flights(outlet.name, {})
@@ -121,15 +125,22 @@ class Dispatcher:
             if self._skips and not self._under_way:
                 await self._skip_all()
             await self._fill(group, accounts)
-            if self._draining and not self._under_way and not self._ended:
+            if self._draining and not self._under_way and not self._ended and not self._pauses_briefly():
                 if self._confirmation:
                     await self._confirmation.ask_once_more()
                     await self._settle()
                 return
             await self._something_happens()
 
+    def _pauses_briefly(self) -> bool:
+        """Tell whether something waits for a gate that opens soon: an orderly end does not give up at the first no."""
+        gate = self.outlet.gate
+        if not gate.is_closed or gate.opens_at - self._clock.monotonic() > _DRAIN_PAUSE_SECS:
+            return False
+        return bool(self._carried) or self._reader.waiting(self._flights.reading) > 0
+
     async def _something_happens(self) -> None:
-        if self._draining or self._look_again_at is None:
+        if self._look_again_at is None:
             await self._wake.wait()
             return
         delay = max(0.0, self._look_again_at - self._clock.monotonic())
@@ -164,6 +175,8 @@ class Dispatcher:
                 self._under_way.add(inflight)
                 group.create_task(self._send(inflight), name=f"batch for {self._name}")
             else:
+                # The fewer events are wanted, the more are read to find some.
+                self._appetite.worked()
                 if self._confirmation and not inflight.is_begun:
                     # Behind others that wait, it keeps the place.
                     self._flights.keep_receipt(inflight, None, self._clock.now())
@@ -194,7 +207,7 @@ class Dispatcher:
             busy = self._flights.busy(self._limits.max_in_flight)
             if self._is_lingering(busy):
                 return None
-            found = await self._reader.next(self._flights.reading, accounts, busy)
+            found = await self._reader.next(self._flights.reading, accounts, busy, self._appetite.max_events)
         except StoreCorrupt:
             raise
         except StoreUnavailable as unavailable:
@@ -225,7 +238,7 @@ class Dispatcher:
             return False
         waiting = self._reader.waiting(self._flights.reading, busy)
         now = self._clock.monotonic()
-        if not waiting or waiting >= self._limits.max_events:
+        if not waiting or waiting >= self._appetite.max_events:
             self._lingers_since = None
             return False
         if self._lingers_since is None:
@@ -244,20 +257,39 @@ class Dispatcher:
     async def _conclude(self, attempt: Attempt) -> None:
         """Settle an attempt, and decide what becomes of what is left of its batch.
 
-        A batch of which nothing was accepted is given up to be read again, with what has come since. So are events
-        refused without a witness: they need others beside them.
+        A batch of which nothing was accepted is given up to be read again, with what has come since. So are, with all
+        that stands behind them, events refused without a witness, which need others beside them, and a batch that is
+        too much at once.
         """
         inflight, error = attempt.inflight, attempt.error
         if self._confirmation:
             self._confirmation.note(inflight)
         await self._settle(attempt)
+        too_much = self._is_too_much(attempt)
         self.outlet.conclude(attempt)
         if not inflight.is_open:
             inflight.release()
             return
         unproven = isinstance(error, (MassRefusalError, UnprovenRefusalError))
-        if not ((unproven or not inflight.is_begun) and self._flights.withdraw(inflight)):
+        behind = self._flights.behind(inflight)
+        given_up = unproven or too_much or not (behind or inflight.is_begun)
+        if not given_up or inflight.is_pending or behind & self._under_way:
             self._carried[inflight] = None
+            return
+        for one in behind:
+            self._carried.pop(one, None)
+        self._flights.withdraw(behind | {inflight})
+
+    def _is_too_much(self, attempt: Attempt) -> bool:
+        """Note how a batch was digested; tell whether what is left of it should go in smaller ones."""
+        if attempt.ended:
+            self._appetite.worked()
+        elif attempt.error and attempt.requests and attempt.since == self.outlet.gate.failures_total:
+            # Failures side by side count once.
+            events = sum(segment.count - segment.settled for segment in attempt.inflight.segments)
+            less = self._appetite.failed(attempt.error.reason, events)
+            return less and len(attempt.inflight.open()) > self._appetite.max_events
+        return False
 
     async def _settle(self, attempt: Attempt | None = None) -> None:
         """Record how far positions can move, however long the store takes to be able to.
@@ -307,6 +339,7 @@ class Dispatcher:
         self._flights.clear()
         if not progress:
             return
+        start, end = await self._patiently(self._skipped_range)
         settlement = Settlement(self._name, progress)
         await self._commit(settlement)
         self._flights.settled(settlement)
@@ -315,8 +348,18 @@ class Dispatcher:
             "backlog_skipped",
             destination=self._name,
             events=sum(behind.values()),
-            remedy="mend the destination, then mcwatch replay sends what store.keep_delivered still keeps of it",
+            start=start,
+            end=end,
+            remedy=f"mend the destination; then mcwatch replay --destination {self._name} --from {start} --to {end}"
+            " sends what store.keep_delivered still keeps of it",
         )
+
+    async def _skipped_range(self) -> tuple[str, str]:
+        """Return from when to when what waits now was recorded, in whole seconds around it (RFC 3339)."""
+        figures = (await self._store.snapshot()).destinations
+        oldest = next((one.oldest_waiting_at for one in figures if one.name == self._name), None)
+        now = self._clock.now()
+        return f"{oldest or now:%Y-%m-%dT%H:%M:%SZ}", f"{now + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
 
     def _report(self, settlement: Settlement, oldest: float, attempt: Attempt | None) -> None:
         age_secs = max(0.0, self._clock.now().timestamp() - oldest)

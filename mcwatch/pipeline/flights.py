@@ -63,21 +63,35 @@ class Flights:
         """Tell whether a batch is still on its way: it was not withdrawn, skipped or settled to its end."""
         return any(self._holds(segment) for segment in inflight.segments)
 
-    def withdraw(self, inflight: InFlight) -> bool:
-        """Give a batch up, to be read again from where its positions stand; tell whether that was possible.
+    def behind(self, inflight: InFlight) -> set[InFlight]:
+        """Return the batches that stand behind one in its accounts, those behind them in theirs, and so on."""
+        found: set[InFlight] = set()
+        looking = [inflight]
+        while looking:
+            one = looking.pop()
+            for segment in one.segments:
+                if not self._holds(segment):
+                    continue
+                for other, _ in reversed(self._queues[segment.account_id]):
+                    if other is one:
+                        break
+                    if other not in found:
+                        found.add(other)
+                        looking.append(other)
+        return found
 
-        It is not while something waits for a receipt, or when another batch stands behind it.
+    def withdraw(self, inflights: Collection[InFlight]) -> None:
+        """Give batches up, with all that stand behind them, to be read again from where their positions stand.
+
+        Kept receipts of theirs stay in the store until a position has passed them. They remain true.
         """
-        last = all(self._queues[one.account_id][-1][0] is inflight for one in inflight.segments if self._holds(one))
-        if inflight.is_pending or not last:
-            return False
-        for segment in inflight.segments:
-            if self._holds(segment):
-                self._queues[segment.account_id].pop()
-                self.reading[segment.account_id] = segment.position + segment.settled
-                self._drop_empty(segment.account_id)
-        self._unsent.discard(inflight)
-        return True
+        for account in {segment.account_id for inflight in inflights for segment in inflight.segments}:
+            queue = self._queues.get(account)
+            while queue and queue[-1][0] in inflights:
+                _, segment = queue.pop()
+                self.reading[account] = segment.position + segment.settled
+            self._drop_empty(account)
+        self._unsent.difference_update(inflights)
 
     def _holds(self, segment: Segment) -> bool:
         return any(held is segment for _, held in self._queues.get(segment.account_id, ()))
@@ -107,13 +121,13 @@ class Flights:
         return waiting.union(account for account, queue in self._queues.items() if len(queue) >= most)
 
     def receipts(self) -> Iterator[tuple[bytes, InFlight]]:
-        """Return the receipts that are not confirmed yet, with their batches."""
+        """Return the receipts that are not confirmed yet, late ones too, with their batches."""
         seen: set[int] = set()
         for queue in self._queues.values():
             for inflight, _ in queue:
                 if id(inflight) not in seen:
                     seen.add(id(inflight))
-                    yield from [(receipt, inflight) for receipt in inflight.receipts]
+                    yield from [(receipt, inflight) for receipt in (*inflight.receipts, *inflight.late_receipts)]
 
     def keep_receipt(self, inflight: InFlight, receipt: bytes | None, at: datetime) -> None:
         """Have a receipt of a whole batch kept with the next settlement; None where nothing of it was sent."""

@@ -53,6 +53,9 @@ class InFlight:
         self._fates = bytearray(len(batch))
         self._refusals: dict[int, tuple[Refusal, bytes]] = {}
         self._receipts: dict[bytes, Sequence[int]] = {}
+        self._late: dict[bytes, Sequence[int]] = {}
+        """Receipts whose events are sent again, and that may be confirmed all the same."""
+        self._is_restored = False
         self._moved: set[InFlight] = set()
         self._place()
 
@@ -65,6 +68,7 @@ class InFlight:
         inflight._fates = bytearray([_PENDING]) * receipt.delivered
         if receipt.delivered:
             inflight._receipts[receipt.token] = sent
+        inflight._is_restored = True
         inflight.release()
         return inflight
 
@@ -128,6 +132,11 @@ class InFlight:
         """The receipts that are not confirmed yet."""
         return self._receipts.keys()
 
+    @property
+    def late_receipts(self) -> Collection[bytes]:
+        """The receipts that were not confirmed in time; whichever sending is confirmed first counts."""
+        return self._late.keys()
+
     def is_handed_over_by(self, receipt: bytes) -> bool:
         """Tell whether a receipt stands for all events of the batch."""
         return len(self._receipts.get(receipt, ())) == len(self._fates)
@@ -172,6 +181,10 @@ class InFlight:
 
     def confirm(self, receipt: bytes) -> None:
         """Record that the events of a receipt are stored for good."""
+        late = self._late.pop(receipt, None)
+        if late is not None:
+            self.accept([index for index in late if self._fates[index] != _REFUSED])
+            return
         indexes = self._receipts.pop(receipt)
         if len(indexes) == len(self._fates):
             self.accept_all()
@@ -179,9 +192,13 @@ class InFlight:
             self.accept(indexes)
 
     def reopen(self, receipt: bytes) -> None:
-        """Record that a receipt was never confirmed: its events must be sent again."""
-        for index in self._receipts.pop(receipt):
+        """Record that a receipt was not confirmed in time: its events must be sent again."""
+        indexes = self._receipts.pop(receipt)
+        for index in indexes:
             self._fates[index] = _OPEN
+        if not self._is_restored:
+            # What an earlier process sent may have been other events of the same range.
+            self._late[receipt] = indexes
 
     def release(self) -> None:
         """Give the bytes back while nothing is to be sent."""
@@ -193,6 +210,7 @@ class InFlight:
         Only for a batch of an earlier process may that differ from before, of which then everything is open.
         """
         self._batch = batch
+        self._is_restored = False
         self._moved.add(self)
         for segment, indexes in zip(self.segments, wanted, strict=True):
             segment.wanted = indexes

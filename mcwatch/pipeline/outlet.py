@@ -19,6 +19,9 @@ from mcwatch.pipeline.inflight import InFlight
 from mcwatch.telemetry.health import Component, Health
 from mcwatch.telemetry.metrics import Metrics
 
+_QUIET_REFUSALS = 3
+"""So often a destination that works may refuse the newest events before it counts as down."""
+
 logger = structlog.get_logger(__name__)
 
 
@@ -64,6 +67,8 @@ class Outlet:
         self.is_unanswered = False
         """Whether the receiver takes events, but cannot be asked what it has stored: it is down then."""
         self._streak = Streak()
+        self._unproven = 0
+        """How often in a row an attempt has ended with refusals that nothing proves, and nothing accepted."""
         self._places = asyncio.Semaphore(sink.most_at_once)
 
     @asynccontextmanager
@@ -129,16 +134,35 @@ class Outlet:
             return
         if attempt.ended and attempt.since == self.gate.failures_total:
             self.gate.opened()
-        quiet = isinstance(error, UnprovenRefusalError) or (asked_again and attempt.ended > 0)
+        quiet = asked_again and attempt.ended > 0
+        if isinstance(error, UnprovenRefusalError):
+            quiet = self._works_all_the_same(attempt)
         self.failed(error, attempt.since, quiet=quiet)
+
+    def _works_all_the_same(self, attempt: Attempt) -> bool:
+        """Tell whether unproven refusals say nothing of the destination yet.
+
+        They do where it has never worked, or where they go on: nobody would learn why events wait.
+        """
+        if attempt.ended > attempt.refused:
+            self._unproven = 0
+            if attempt.since == self.gate.failures_total:
+                self._is_up()
+            return True
+        self._unproven += 1
+        return self._unproven <= _QUIET_REFUSALS and self.health.condition(self.component).up is True
 
     def worked(self, since: int) -> None:
         """Take note that the destination works, unless it has failed after that attempt began."""
         if since == self.gate.failures_total:
             self.gate.opened()
             self.concurrency.worked()
-            if not self.is_unanswered:
-                self.health.up(self.component)
+            self._unproven = 0
+            self._is_up()
+
+    def _is_up(self) -> None:
+        if not self.is_unanswered:
+            self.health.up(self.component)
 
     def failed(self, error: McwatchError, since: int, *, quiet: bool = False) -> float:
         """Take note of trouble, ``quiet`` when it is none of the destination's; return the seconds to wait."""

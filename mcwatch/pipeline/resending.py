@@ -58,6 +58,7 @@ class Resender:
         Raises TransientError when the time is over, and at once when the destination is down for a reason that waiting
         does not mend.
         """
+        streak = streak or Streak()
         while not all(inflight.is_done for inflight in batches):
             for inflight in batches:
                 while inflight.is_open:
@@ -68,7 +69,7 @@ class Resender:
         self.outlet.metrics.events_resent_total.labels(self.outlet.name).inc(sum(one.accepted for one in resent))
         return resent
 
-    async def _attempt(self, inflight: InFlight, until: float, streak: Streak | None) -> None:
+    async def _attempt(self, inflight: InFlight, until: float, streak: Streak) -> None:
         gate = self.outlet.gate
         if gate.opens_at > until:
             raise self._given_up("it is not tried again so soon")
@@ -82,10 +83,13 @@ class Resender:
             for index, refusal in attempt.suspects.items():
                 inflight.refuse(index, refusal)
             return
+        if isinstance(error, MassRefusalError):
+            # Old events may well be refused, by their age for one, where new ones are welcome.
+            raise self._given_up(str(error)) from error
         self.outlet.conclude(attempt)
-        if isinstance(error, PermanentError) and not isinstance(error, MassRefusalError):
+        if isinstance(error, PermanentError):
             raise error
-        if error is not None and (isinstance(error, MassRefusalError) or self._clock.monotonic() >= until):
+        if error is not None and self._clock.monotonic() >= until:
             raise self._given_up(str(error)) from error
 
     async def _confirm(self, batches: Sequence[InFlight], acknowledgements: Acknowledgements, until: float) -> None:

@@ -36,6 +36,8 @@ class Indexers:
         """When it was asked, and for what."""
         self.stored: set[bytes] = set()
         self.stores_all = False
+        self.lost: set[bytes] = set()
+        """What it will never confirm."""
         self.outage: McwatchError | None = None
         self.secs = 0.0
         """How long an answer takes."""
@@ -44,7 +46,8 @@ class Indexers:
     async def confirmed(self, receipts: Collection[bytes]) -> Collection[bytes]:
         """Tell what is stored."""
         self.asked.append((virtual_loop().time(), set(receipts)))
-        told = {one for one in receipts if (self.stores_all or one in self.stored) and one not in self._told}
+        stored = {one for one in receipts if self.stores_all or one in self.stored}
+        told = stored - self._told - self.lost
         self._told |= told
         await asyncio.sleep(self.secs)
         if self.outage:

@@ -76,6 +76,45 @@ def test_overdue_events_are_sent_again_and_no_others(virtually: Virtually) -> No
     virtually(story)
 
 
+def test_what_is_confirmed_late_counts_too(virtually: Virtually) -> None:
+    """A receipt that was overdue is still asked for: whichever sending is confirmed first settles the events."""
+
+    async def story(lab: Lab) -> None:
+        await lab.append(range(2))
+        sink = ReceiptSink(timeout_secs=60)
+        async with running(lab, lab.dispatcher(sink, _TWO)):
+            await asyncio.sleep(80)
+            assert [[0, 1], [0, 1]] == sent(sink)
+            assert {b"r0", b"r1"} == sink.indexers.asked[-1][1]
+            sink.indexers.stored = {b"r0"}
+            await asyncio.sleep(20)
+            assert 2 == await lab.position()
+        assert 2 == len(sink.batches)
+        assert 2 == (await lab.figures()).delivered
+
+    virtually(story)
+
+
+def test_a_receiver_that_never_acknowledges_is_down_and_asked_ever_more_rarely(virtually: Virtually) -> None:
+    """Each round waits twice as long, to sixteen times; the destination says what is wrong, until one is confirmed."""
+
+    async def story(lab: Lab) -> None:
+        await lab.append(range(2))
+        sink = ReceiptSink(timeout_secs=60)
+        async with running(lab, lab.dispatcher(sink, _TWO)):
+            await asyncio.sleep(4 * 3600)
+            # 1 + 2 + 4 + 8 minutes, and then every 16.
+            assert 4 + 15 <= len(sink.batches) <= 4 + 16
+            assert lab.condition().up is False
+            assert "ack_timeout" in lab.condition().remedy
+            sink.indexers.stores_all = True
+            await asyncio.sleep(20)
+            assert lab.condition().up is True
+            assert 2 == await lab.position()
+
+    virtually(story)
+
+
 def test_a_receipt_given_while_a_question_is_due_is_not_overdue(virtually: Virtually) -> None:
     """A batch has its time from when it was handed over, although it was asked for before that was taken note of."""
 

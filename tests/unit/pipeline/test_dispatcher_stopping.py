@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from mcwatch.domain.delivery import Batch, Verdicts
-from mcwatch.domain.errors import StoreCorrupt, StoreUnavailable, TransientError
+from mcwatch.domain.errors import StoreCorrupt, StoreUnavailable, ThrottledError, TransientError
 from mcwatch.domain.outbox import LetterChoice, Receipt
 from mcwatch.pipeline.batches import BatchLimits
 from tests.contract.store_kit import numbers_of
@@ -38,7 +38,32 @@ def test_the_backlog_is_passed_over(virtually: Virtually) -> None:
                 await lab.append(range(7, 9))
                 await asyncio.sleep(120)
         assert [7, 8] == numbers_of(sink.accepted)
-        assert [7] == [entry["events"] for entry in logs if entry["event"] == "backlog_skipped"]
+        [said] = [entry for entry in logs if entry["event"] == "backlog_skipped"]
+        assert 7 == said["events"]
+        assert ("2026-01-05T09:30:00Z", "2026-01-05T09:30:31Z") == (said["start"], said["end"])
+        assert f"mcwatch replay --destination hook --from {said['start']} --to {said['end']} " in said["remedy"]
+
+    virtually(story)
+
+
+def test_what_was_passed_over_is_named_from_its_oldest_event_on(virtually: Virtually) -> None:
+    """What was delivered before lies outside of the range."""
+
+    async def story(lab: Lab) -> None:
+        sink = FakeSink()
+        dispatcher = lab.dispatcher(sink, _TWO)
+        with capture_logs() as logs:
+            async with running(lab, dispatcher):
+                await lab.append(range(2))
+                await asyncio.sleep(600)
+                sink.outage = TransientError("down")
+                await lab.append(range(2, 5))
+                await asyncio.sleep(300)
+                dispatcher.skip()
+                await asyncio.sleep(1)
+        [said] = [entry for entry in logs if entry["event"] == "backlog_skipped"]
+        assert 3 == said["events"]
+        assert ("2026-01-05T09:40:00Z", "2026-01-05T09:45:01Z") == (said["start"], said["end"])
 
     virtually(story)
 
@@ -264,5 +289,21 @@ def test_a_verdict_that_makes_no_sense_ends_nothing(virtually: Virtually) -> Non
                 await asyncio.sleep(30)
         assert 2 == await lab.position()
         assert "delivery_defect" in [entry["event"] for entry in logs]
+
+    virtually(story)
+
+
+def test_an_orderly_end_waits_for_a_short_pause_and_for_no_long_one(virtually: Virtually) -> None:
+    """A receiver that asks for two seconds gets what is due; one that is away for longer holds up no end."""
+
+    async def story(lab: Lab) -> None:
+        await lab.append(range(4))
+        sink = FakeSink(ThrottledError("busy", retry_after_secs=2.0))
+        assert 2.0 <= await drained(lab, lab.dispatcher(sink, _TWO)) <= 5.0
+        assert [0, 1, 2, 3] == numbers_of(sink.accepted)
+        await lab.append(range(4, 8))
+        sink = FakeSink(ThrottledError("away", retry_after_secs=60.0))
+        assert await drained(lab, lab.dispatcher(sink, _TWO)) < 1.0
+        assert [] == sink.accepted
 
     virtually(story)

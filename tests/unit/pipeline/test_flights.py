@@ -41,8 +41,9 @@ from tests.virtual.loop import run_virtually, virtual_loop
 _SPAN = 10_000
 """The events of the n-th account are numbered from n times this on."""
 
-_MOODS = ["fair", "foul", "sick", "dead"]
-"""Accepts; answers by event, as it comes; refuses batches with certain events and does not say which; is down."""
+_MOODS = ["fair", "foul", "sick", "slow", "dead"]
+"""Accepts; answers by event, as it comes; refuses batches with certain events and does not say which; answers batches
+of more than one event too late; is down."""
 _INDEXERS = ["yes", "no", "deaf", "lossy"]
 """Confirm all; nothing; cannot be asked; forget what they said in an answer that gets lost."""
 
@@ -149,13 +150,20 @@ class Model(FakeSink):
         if self.mood == "dead":
             raise self.rng.choice([TransientError("down"), AuthError("who?"), ThrottledError("slow")])
         if self.mood == "sick" and any(number % 7 == 1 for number in numbers):
+            # What stands behind events that cannot be settled is read again together with them.
+            self.protected.clear()
             raise PermanentError("one of them")
+        if self.mood == "slow" and len(numbers) > 1:
+            self.protected.clear()
+            raise TransientError("too late", reason=FailureReason.TIMEOUT)
         if self.mood != "foul":
             return Verdicts()
         fates = [self.rng.choice("aaart") for _ in numbers]
         if fates[0] == "t":
             raise TransientError("not now")
         refusal = Refusal(FailureReason.REFUSED, "no")
+        if "r" in fates:
+            self.protected.clear()
         return Verdicts(
             {at: refusal for at, fate in enumerate(fates) if fate == "r"},
             frozenset(at for at, fate in enumerate(fates) if fate == "t"),
@@ -379,19 +387,22 @@ def test_accounts_with_something_to_send_or_too_much_under_way_are_busy() -> Non
 
 
 def test_nothing_is_given_up_behind_which_others_stand() -> None:
-    """A batch is read again only when it is its accounts' last; then reading goes back to where it began."""
-    flights = Flights("hook", {1: 0, 2: 0})
+    """A batch is read again with all behind it, in other accounts too; then reading goes back to where they began."""
+    flights = Flights("hook", {1: 0, 2: 0, 3: 0})
     batch = Batch([b"x"] * 4, [b"x"] * 4)
     both = InFlight([Segment(1, 0, 2, range(2), 0.0), Segment(2, 0, 2, range(2), 0.0)], batch)
-    behind = InFlight([Segment(1, 2, 4, range(4), 0.0)], batch)
-    flights.add(both)
-    flights.add(behind)
-    assert not flights.withdraw(both)
-    assert flights.withdraw(behind)
-    assert {1: 2, 2: 2} == flights.reading
-    assert not flights.holds(behind)
-    assert flights.withdraw(both)
-    assert {1: 0, 2: 0} == flights.reading
+    behind = InFlight([Segment(1, 2, 2, range(2), 0.0), Segment(3, 0, 2, range(2), 0.0)], batch)
+    behind_that = InFlight([Segment(3, 2, 4, range(4), 0.0)], batch)
+    for one in (both, behind, behind_that):
+        flights.add(one)
+    assert {behind, behind_that} == flights.behind(both)
+    assert {behind_that} == flights.behind(behind)
+    flights.withdraw({behind, behind_that})
+    assert {1: 2, 2: 2, 3: 0} == flights.reading
+    assert [True, False, False] == [flights.holds(one) for one in (both, behind, behind_that)]
+    assert set() == flights.behind(both)
+    flights.withdraw({both})
+    assert {1: 0, 2: 0, 3: 0} == flights.reading
     assert set() == set(flights.busy(1))
 
 
@@ -404,7 +415,7 @@ def test_reading_goes_back_no_farther_than_the_position() -> None:
     settlement = flights.settlement()
     assert settlement is not None
     flights.settled(settlement)
-    assert flights.withdraw(inflight)
+    flights.withdraw({inflight})
     assert {1: 2} == flights.reading == flights.positions
 
 

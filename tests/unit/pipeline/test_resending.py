@@ -368,3 +368,47 @@ def test_batches_that_wait_together_are_sent_again_one_by_one(virtually: Virtual
         assert 5.0 == lab.metric("events_resent_total", destination="hook")
 
     virtually(story)
+
+
+def test_old_events_that_are_refused_leave_the_live_feed_alone(virtually: Virtually) -> None:
+    """A replay of which nothing is accepted ends by itself; new events are sent at once, and the destination is up."""
+
+    async def story(lab: Lab) -> None:
+        sink = Poisoned()
+        await lab.append(range(12))
+        dispatcher = lab.dispatcher(sink)
+        async with running(lab, dispatcher):
+            await asyncio.sleep(5)
+            assert 12 == len(sink.accepted)
+            sink.poison = set(range(12))
+            resender = Resender(dispatcher.outlet, _VIEW)
+            for _ in range(3):
+                piece = await lab.reader().piece(lab.acme, 0, 12, "acme")
+                with pytest.raises(TransientError, match="refused"):
+                    await resender.send([piece], lab.clock.monotonic() + _UNTIL)
+            assert lab.condition().up is True
+            assert not dispatcher.outlet.gate.is_closed
+            # A newest event that is refused finds no refusals counted before it.
+            sink.poison.add(12)
+            await lab.append(range(12, 13))
+            await asyncio.sleep(0.01)
+            assert lab.condition().up is True
+            await lab.append(range(13, 20))
+            await asyncio.sleep(5)
+        assert list(range(13, 20)) == sorted(numbers_of(sink.accepted[12:]))
+
+    virtually(story)
+
+
+def test_trouble_met_by_a_replay_holds_the_live_feed_too(virtually: Virtually) -> None:
+    """A credential that is refused beside the log is refused within it."""
+
+    async def story(lab: Lab) -> None:
+        sink = FakeSink(AuthError("who are you?", remedy="check the token"))
+        async with _opened(lab, sink) as resender:
+            with pytest.raises(AuthError):
+                await resender.send_events(_events(1), _UNTIL)
+            assert resender.outlet.gate.is_closed
+        assert lab.condition().up is False
+
+    virtually(story)
