@@ -85,7 +85,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @contextmanager
     def request(self) -> Iterator[int]:
-        """Hold virtual time while bytes go to and fro; yields a number for :meth:`stalled`.
+        """Hold virtual time while bytes go back and forth; yields a number for :meth:`stalled`.
 
         No length of real time is too long for them: an answer that is written takes the kernel tens of milliseconds
         now and then, and had time jumped meanwhile, its reader would have given it up.
