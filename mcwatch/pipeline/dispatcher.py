@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import structlog
 
-from mcwatch.domain.errors import McwatchError, StoreCorrupt, StoreUnavailable, TransientError
+from mcwatch.domain.errors import FailureReason, McwatchError, StoreCorrupt, StoreUnavailable, TransientError
 from mcwatch.domain.outbox import Progress, Settlement
 from mcwatch.interfaces import Store
 from mcwatch.pipeline.appetite import Appetite
@@ -22,6 +22,8 @@ from mcwatch.pipeline.outlet import Attempt, Outlet
 
 _STORE_RETRY_SECS = 1.0
 _DRAIN_PAUSE_SECS = 5.0
+_LIVELY = frozenset({FailureReason.THROTTLED, FailureReason.SERVER})
+"""Answers of a receiver that is there."""
 
 T = TypeVar("T")
 
@@ -133,9 +135,13 @@ class Dispatcher:
             await self._something_happens()
 
     def _pauses_briefly(self) -> bool:
-        """Tell whether something waits for a gate that opens soon: an orderly end does not give up at the first no."""
+        """Tell whether something waits for a receiver that is there and wants a pause: it gets what is due."""
         gate = self.outlet.gate
-        if not gate.is_closed or gate.opens_at - self._clock.monotonic() > _DRAIN_PAUSE_SECS:
+        if (
+            not gate.is_closed
+            or gate.reason not in _LIVELY
+            or gate.opens_at - self._clock.monotonic() > _DRAIN_PAUSE_SECS
+        ):
             return False
         return bool(self._carried) or self._reader.waiting(self._flights.reading) > 0
 

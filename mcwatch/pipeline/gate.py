@@ -3,7 +3,7 @@
 import random
 
 from mcwatch.domain.backoff import full_jitter, probe_delay
-from mcwatch.domain.errors import McwatchError, PermanentError, ThrottledError
+from mcwatch.domain.errors import FailureReason, McwatchError, PermanentError, ThrottledError
 from mcwatch.interfaces import Clock
 
 _BASE_SECS = 1.0
@@ -25,6 +25,8 @@ class Gate:
         """Failures so far, those that came side by side counted once."""
         self.opens_at = 0.0
         """When the next attempt may be made, on the monotonic clock."""
+        self.reason: FailureReason | None = None
+        """Why it was closed last."""
 
     @property
     def is_closed(self) -> bool:
@@ -44,6 +46,7 @@ class Gate:
 
     def failed(self, error: McwatchError, since: int | None = None) -> float:
         """Report an attempt that did not; return the seconds until the next one may be made."""
+        self.reason = error.reason
         if since is None or since == self.failures_total:
             self._failures += 1
             self.failures_total += 1

@@ -18,7 +18,7 @@ _UNCHANGED = (
 )  # fmt: skip
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(events())
 def test_round_trip(event: dict[str, Any]) -> None:
     """Texts, numbers, times and objects come back as they were; what was missing is missing."""
@@ -36,7 +36,7 @@ def test_round_trip(event: dict[str, Any]) -> None:
     assert [to["address"] for to in message.get("to", ()) if to["address"]] == email.get("to", {}).get("address", [])
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(events())
 def test_is_ecs(event: dict[str, Any]) -> None:
     """Every event becomes a document of published fields, previous values apart, whose names are the native ones."""

@@ -21,7 +21,7 @@ _UNMAPPED = (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(events())
 def test_round_trip(event: dict[str, Any]) -> None:
     """Texts, numbers, times and objects come back as they were; what was missing is missing."""
@@ -44,7 +44,7 @@ def test_round_trip(event: dict[str, Any]) -> None:
     assert [to["address"] for to in message.get("to", ()) if to["address"]] == email.get("to", [])
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(events())
 def test_times_are_milliseconds(event: dict[str, Any]) -> None:
     """The times of the event are exact to the millisecond, in any year."""
@@ -57,7 +57,7 @@ def test_times_are_milliseconds(event: dict[str, Any]) -> None:
         assert timedelta(0) <= late < timedelta(milliseconds=1)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(events())
 def test_is_ocsf(event: dict[str, Any]) -> None:
     """Every event is valid against the published class."""

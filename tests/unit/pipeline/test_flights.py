@@ -325,7 +325,7 @@ async def _run(place: Path, world: World, seed: int) -> AsyncIterator[Run]:
 
 
 @pytest.mark.timeout(60)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(world=_WORLDS, actions=_ACTIONS, seed=st.integers(0, 2**32))
 def test_whatever_happens_nothing_is_lost(world: World, actions: list[tuple[Any, ...]], seed: int) -> None:
     """No hole, no event passed that did not come to its end, figures that add up, first sendings in order."""
