@@ -20,7 +20,11 @@ _real_getaddrinfo = socket.getaddrinfo
 
 # How long an example takes says nothing on a busy machine; the time limit of the whole test stands.
 hypothesis.settings.register_profile(
-    "mcwatch", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+    "mcwatch",
+    deadline=None,
+    max_examples=60,  # of hundreds of properties, so that all quick tests stay under a minute
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    print_blob=True,
 )
 hypothesis.settings.load_profile("mcwatch")
 
