@@ -10,7 +10,7 @@ import asyncio
 import gzip
 import sys
 
-_SHOWN = 160
+_SHOWN = 300
 
 
 def _show(receiver: str, text: bytes) -> None:

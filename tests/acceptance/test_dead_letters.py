@@ -314,7 +314,7 @@ async def test_a_receiver_that_refuses_everything_gets_nothing_given_up(
     config = configuration.whole([configuration.account(simulator)], [configuration.hook(webhook.url)])
     async with Daemon(place, config) as daemon:
         [down] = await eventually(lambda: daemon.find("component_down", destination="hook"))
-        assert "refused 10 single events in a row and accepted none" in down["reason"]
+        assert "single events in a row and accepted none" in down["reason"]
         assert "nothing was given up" in down["remedy"]
         scrape = await _scrape_when(daemon, lambda one: one.value("outbox_events") == 30)
         assert 0 == scrape.value("dead_letters")
