@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from mcwatch.domain.identity import Identity
 from mcwatch.domain.passage import KeptPassage, Passage
@@ -35,7 +35,8 @@ class FinderPage:
     """Rows of the message finder. ``cursors`` and ``covered`` count from the transaction that keeps the rows.
 
     ``covered`` holds what the page completes, by search; it is laid over what the ledger says. ``identity`` is by what
-    the rows are known; with ``content`` the page holds a whole window, in any order.
+    the rows are known; with ``content`` the page holds a whole window, in any order. ``answered`` is False for a page
+    that only puts the ledger in order: nothing was asked of the API for it.
     """
 
     rows: Sequence[Record]
@@ -43,6 +44,7 @@ class FinderPage:
     cursors: Mapping[str, bytes] = field(default_factory=dict)
     covered: Mapping[str, Sequence[Span]] = field(default_factory=dict)
     identity: Identity = Identity.ID
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +53,10 @@ class QueuePage:
 
     ``present`` holds the fingerprints of every entry the whole poll has shown; it is given with the last page of a
     complete poll and None otherwise, so that an incomplete poll never makes an entry leave. ``gone_after`` is the
-    number of complete polls without an entry before it counts as left.
+    number of complete polls without an entry before it counts as left. Each page is an answer.
     """
+
+    answered: ClassVar[bool] = True
 
     queue: str
     gone_after: int

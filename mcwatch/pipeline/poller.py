@@ -16,7 +16,7 @@ from mcwatch.domain.errors import (
 )
 from mcwatch.domain.event import QUEUE
 from mcwatch.domain.identity import UNSTABLE_REMEDY, IdentityWatch
-from mcwatch.domain.page import Feed, PageCounts
+from mcwatch.domain.page import Feed, Page
 from mcwatch.domain.schedule import first_due, next_due
 from mcwatch.interfaces import Clock, Source, Store
 from mcwatch.pipeline.accounts import AccountHealth
@@ -93,7 +93,7 @@ class Poller:
         try:
             async for page in pages:
                 outcome = await self._ingest.commit(page)
-                _add(total, outcome.counts, sum(outcome.kinds.values()))
+                _add(total, page, outcome)
                 self._watch.read(outcome)
                 if self._watch.must_rest:
                     return False
@@ -118,13 +118,14 @@ def _asks_for_an_operator(error: McwatchError, *, pages: int) -> bool:
     return isinstance(error, PermanentError) and not pages
 
 
-def _add(total: Counter[str], counts: PageCounts, events: int) -> None:
-    total["pages"] += 1
+def _add(total: Counter[str], page: Page, outcome: Ingested) -> None:
+    counts = outcome.counts
+    total["pages"] += page.answered
     total["received"] += counts.received
     total["new"] += counts.new
     total["duplicate"] += counts.duplicate
     total["undecodable"] += counts.undecodable
-    total["events"] += events
+    total["events"] += sum(outcome.kinds.values())
 
 
 class PollWatch:

@@ -52,8 +52,9 @@ class Ledger:
         return {self.search.name: msgspec.json.encode(Cursor(self.since, self.tiers))}
 
     def page(self, *spans: Span) -> FinderPage:
-        """Return a page without rows that brings coverage and the cursor."""
-        return FinderPage(rows=(), cursors=self.cursor(), covered={self.search.name: spans} if spans else {})
+        """Return a page of no answer that brings coverage and the cursor."""
+        covered = {self.search.name: spans} if spans else {}
+        return FinderPage(rows=(), cursors=self.cursor(), covered=covered, answered=False)
 
     def apply(self, page: FinderPage) -> None:
         """Take over what a committed page has covered."""

@@ -18,7 +18,7 @@ from mcwatch.domain.errors import (
     ThrottledError,
     TransientError,
 )
-from mcwatch.domain.page import Feed, FeedProgress, Page, QueuePage
+from mcwatch.domain.page import Feed, FeedProgress, FinderPage, Page, QueuePage
 from mcwatch.pipeline.backpressure import Backpressure
 from mcwatch.pipeline.poller import Poller
 from mcwatch.telemetry.health import STORE, Component
@@ -99,6 +99,19 @@ async def test_permanent_failure_is_probed_slowly(lab: Lab) -> None:
     errors: list[list[Step]] = [[AuthError("no")], [MisconfiguredError("no")], [AuthError("no")], [], [AuthError("no")]]
     poller = lab.poller(FakeSource(FINDER, *errors), lab.feed)
     assert [30.0, 60.0, 120.0, None, 30.0] == [await poller.poll_once() for _ in range(5)]
+
+
+async def test_a_ledger_put_in_order_is_no_answer(lab: Lab) -> None:
+    """A refused source is probed slowly even where it has put its ledger in order before it asked."""
+    settled = FinderPage(rows=(), cursors={"search": b"1"}, answered=False)
+    poller = lab.poller(FakeSource(FINDER, [settled, AuthError("no")], [AuthError("no")]), lab.feed)
+    assert [30.0, 60.0] == [await poller.poll_once() for _ in range(2)]
+
+
+async def test_an_empty_answer_is_an_answer(lab: Lab) -> None:
+    """A source of which a part was read, if only that there is nothing, keeps its pace when the rest is refused."""
+    poller = lab.poller(FakeSource(FINDER, [FinderPage(rows=()), AuthError("no")]), lab.feed)
+    assert await poller.poll_once() is None
 
 
 @pytest.mark.parametrize(
