@@ -222,7 +222,7 @@ async def rsyslogd(
     require_program: Callable[[str], Path], directory: Path, receiver: Receiver
 ) -> AsyncIterator[Rsyslog]:
     """Run one; without it or one of its plug-ins the test is skipped."""
-    _require_modules(receiver.modules)
+    require_modules(receiver.modules)
     rsyslog = Rsyslog(require_program("rsyslogd"), directory, receiver)
     try:
         await rsyslog.start()
@@ -245,7 +245,7 @@ async def sink_to(rsyslog: Rsyslog, **options: Any) -> AsyncIterator[Sink]:  # n
         yield sink
 
 
-def _require_modules(names: list[str]) -> None:
+def require_modules(names: list[str]) -> None:
     """Skip the test where rsyslogd lacks a plug-in."""
     for name in names:
         if not any((directory / f"{name}.so").exists() for directory in _PLUGINS):

@@ -55,8 +55,8 @@ class SplunkHecSinkConfig(ReceiverConfig):
     indexed_fields: bool = Field(
         True,
         description="Send event_id, kind and account as indexed fields, for tstats. Default true. Splunk extracts the "
-        "same names from JSON at search time, which doubles their values: give the sourcetype KV_MODE = none and "
-        "AUTO_KV_JSON = false, or set this to false.",
+        "same names from JSON at search time, which doubles their values: the add-on TA-mcwatch sees to that; without "
+        "it give the sourcetype KV_MODE = none and AUTO_KV_JSON = false, or set this to false.",
     )
     compression: Literal["gzip", "none"] = Field(
         "gzip", description="Packing of the body. Default gzip: JSON shrinks to about a tenth."
