@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/pytest
 QUICK_TESTS := $(wildcard tests/unit tests/contract tests/architecture)
-SLOW_TESTS := $(wildcard tests/integration tests/acceptance)
+SLOW_TESTS := $(wildcard tests/integration tests/acceptance tests/browser)
 VIRTUAL_TESTS := $(wildcard tests/property tests/virtual tests/long)
 
 export PYTHON
@@ -34,6 +34,17 @@ $(VENV)/.stamp-counterparts: $(VENV)/.stamp-dev requirements/counterparts.txt
 	$(PIP) install --quiet --require-hashes --no-deps -r requirements/counterparts.txt
 	touch $@
 
+build/appinspect/.stamp: requirements/appinspect.txt
+	scripts/make-venv build/appinspect
+	build/appinspect/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/appinspect.txt
+	touch $@
+
+# Without npm the tests of accessibility say what they lack.
+build/browser/.stamp: tests/browser/package.json tests/browser/package-lock.json
+	mkdir -p $(@D) && cp $^ $(@D)
+	command -v npm >/dev/null || { echo "There is no npm, which brings axe-core" >&2; exit 0; }; \
+		npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent && touch $@
+
 setup: $(VENV)/.stamp-dev ## Make .venv with everything that development needs, from the hashed lock files
 
 run: $(VENV)/.stamp-run ## Run the demo: the daemon against the built-in simulator (alias: demo)
@@ -41,9 +52,11 @@ run: $(VENV)/.stamp-run ## Run the demo: the daemon against the built-in simulat
 
 demo: run
 
-test: $(VENV)/.stamp-counterparts ## Run all tests, with the Debian packages they use where those may be installed
-	@scripts/install-packages $$(sed 's/#.*//' tests/system-packages.txt) \
+test: $(VENV)/.stamp-counterparts build/appinspect/.stamp ## Run all tests, with the Debian packages they use where those may be installed
+	@# npm comes with some builds of Node.js and apart from others, whose package excludes theirs.
+	@scripts/install-packages $$(sed 's/#.*//' tests/system-packages.txt) $$(command -v npm >/dev/null || echo npm) \
 		|| echo "Tests that need these packages are skipped; each skip below names what it lacks." >&2
+	@$(MAKE) --no-print-directory build/browser/.stamp
 	$(PYTEST) -n 2 $(QUICK_TESTS)
 	$(PYTEST) -n 2 -raP $(VIRTUAL_TESTS)
 	$(PYTEST) $(SLOW_TESTS)
@@ -64,6 +77,7 @@ lint: setup ## Check format, style, types, import contracts, spelling, lock file
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
 	$(BIN)/yamllint --strict .
+	$(BIN)/hadolint Dockerfile deploy/compose/syslog/Dockerfile
 	$(BIN)/python -m scripts.check_files
 	$(BIN)/python -m scripts.lock_files --check
 	$(BIN)/python -m scripts.generate_docs --check

@@ -8,10 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mcwatch.telemetry.metrics_page import metrics_page
-from scripts import configuration_page, fields_page, status_schema
+from scripts import commands_page, configuration_page, fields_page, kubernetes_rules, status_schema
+from scripts.dashboard import document
 
 ROOT = Path(__file__).parents[1]
 PAGES: dict[str, Callable[[], str]] = {
+    document.PATH: document.render,
+    "deploy/kubernetes/components/prometheus-operator/prometheusrule.yaml": kubernetes_rules.render,
+    "docs/COMMANDS.md": commands_page.render,
     "docs/CONFIGURATION.md": configuration_page.render,
     "docs/FIELDS.md": fields_page.render,
     "docs/METRICS.md": metrics_page,

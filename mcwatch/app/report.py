@@ -7,10 +7,11 @@ from datetime import datetime
 import msgspec
 
 from mcwatch import __version__
-from mcwatch.app.coverage import search_statuses
+from mcwatch.app.coverage import coverage_status, search_statuses
 from mcwatch.domain.outbox import DestinationFigures, FeedFigures, StoreSnapshot
 from mcwatch.domain.status import (
     AccountStatus,
+    ConfigStatus,
     DestinationStatus,
     QueueStatus,
     QuotaStatus,
@@ -41,6 +42,7 @@ class Daemon:
 
     at: datetime
     started_at: datetime
+    config: ConfigStatus | None
     health: Health
     accounts: Sequence[LiveAccount]
     unacknowledged: Mapping[str, int]
@@ -56,10 +58,11 @@ def build_report(daemon: Daemon, figures: StoreSnapshot) -> StatusReport:
     return StatusReport(
         version=__version__,
         live=True,
-        healthy=daemon.health.healthy and not daemon.paused,
+        healthy=daemon.health.healthy and not daemon.paused and not (daemon.config and daemon.config.error),
         at=daemon.at,
         started_at=daemon.started_at,
         uptime_secs=round((daemon.at - daemon.started_at).total_seconds(), 1),
+        config=daemon.config,
         store=_store(figures, daemon.health.condition(STORE), daemon.paused, is_full=daemon.is_full),
         accounts=[_account(account, daemon, feeds, figures.undecodable_letters) for account in daemon.accounts],
         destinations=[
@@ -174,6 +177,7 @@ def _source(account: LiveAccount, source: Source, health: Health, figures: FeedF
         last_error_at=condition.last_error_at,
         lag_secs=None if covered is None else _age(covered, at),
         covered_until=covered,
+        coverage=coverage_status(reading.searches, at),
         searches=search_statuses(reading.searches, at),
         received=figures.received,
         new=figures.new,
@@ -188,6 +192,7 @@ def _source_figures(figures: FeedFigures, reading: SourceReading, at: datetime) 
         name=figures.source,
         lag_secs=None if covered is None else _age(covered, at),
         covered_until=covered,
+        coverage=coverage_status(reading.searches, at),
         searches=search_statuses(reading.searches, at),
         received=figures.received,
         new=figures.new,

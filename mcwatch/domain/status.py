@@ -9,10 +9,13 @@ Nothing here quotes mail, a receiver or a secret.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 import msgspec
 
 from mcwatch.domain.window.ranges import Window
+
+_RELOAD_REMEDY = "mend the file and reload it; until then the configuration before it is at work"
 
 
 class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,8 +77,49 @@ class SearchStatus(msgspec.Struct, frozen=True, kw_only=True):
     incomplete_secs: float = 0.0
 
 
+class CoverState(StrEnum):
+    """What became of a range of time in the searches of a source, the worst of them first.
+
+    ``gap``: not read, and out of the API's history by now; ``missing``: yet to be read; ``incomplete``: the API showed
+    only a part; ``rejected_gap``: read, but too late for rejected and deferred mail; ``covered``: read completely;
+    ``before``: no search owed anything then.
+    """
+
+    GAP = "gap"
+    MISSING = "missing"
+    INCOMPLETE = "incomplete"
+    REJECTED_GAP = "rejected_gap"
+    COVERED = "covered"
+    BEFORE = "before"
+
+
+class CoverRun(msgspec.Struct, frozen=True):
+    """A range of time, half-open, that stands alike."""
+
+    start: datetime
+    end: datetime
+    state: CoverState
+
+
+class CoverageStatus(msgspec.Struct, frozen=True):
+    """The last 7 days of a source: what is worst among its searches at each moment.
+
+    ``runs`` follow each other without holes from ``start`` to ``end``. They are exact to the second, unless there would
+    be more than 200: ``cell_secs`` is 3600 then, and each run is of whole hours that are as bad as their worst second.
+    """
+
+    start: datetime
+    end: datetime
+    runs: list[CoverRun]
+    cell_secs: int = 1
+
+
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One feed of an account. ``lag_secs`` is the age of the oldest moment not covered (finder only)."""
+    """One feed of an account.
+
+    ``lag_secs`` is the age of the oldest moment not covered, ``coverage`` the last 7 days (finder only, once it has
+    been tried).
+    """
 
     name: str
     up: bool | None = None
@@ -87,6 +131,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_error_at: datetime | None = None
     lag_secs: float | None = None
     covered_until: datetime | None = None
+    coverage: CoverageStatus | None = None
     searches: list[SearchStatus] = []
     received: int = 0
     new: int = 0
@@ -144,6 +189,18 @@ class DestinationStatus(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: int = 0
 
 
+class ConfigStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration file at work.
+
+    ``failed_at`` and ``error`` tell of a newer one that could not be used; they are empty again once one could.
+    """
+
+    file: str
+    loaded_at: datetime
+    failed_at: datetime | None = None
+    error: str = ""
+
+
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """The whole report. ``live`` is false when it was read from the store because no daemon answered."""
 
@@ -153,6 +210,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     started_at: datetime | None = None
     uptime_secs: float | None = None
+    config: ConfigStatus | None = None
     store: StoreStatus = StoreStatus()
     accounts: list[AccountStatus] = []
     destinations: list[DestinationStatus] = []
@@ -170,13 +228,15 @@ class QueueReading:
 class SearchReading:
     """How one search of the finder has been read; ranges in order, on the API's clock.
 
-    ``since`` is where what is owed begins, ``missing`` what of it is still to be read. ``aged`` was read when rejected
-    and deferred mail had left the API already.
+    ``since`` is where what is owed begins, ``missing`` what of it up to ``newest`` is still to be read; from there on
+    nothing is (None: from ``covered_until``). ``aged`` was read when rejected and deferred mail had left the API
+    already.
     """
 
     label: str
     since: datetime
     covered_until: datetime
+    newest: datetime | None = None
     missing: Sequence[Window] = ()
     aged: Sequence[Window] = ()
     incomplete: Sequence[Window] = ()
@@ -215,6 +275,8 @@ def problems(report: StatusReport) -> list[Problem]:
     """Return what is down or rests, the store first."""
     store = report.store
     found = [] if store.state == "ok" else [Problem("store", store.reason or store.state, store.remedy)]
+    if report.config and report.config.error:
+        found.append(Problem("configuration", report.config.error, _RELOAD_REMEDY))
     found.extend(Problem("polling pauses", reason) for reason in store.paused)
     for account in report.accounts:
         found.extend(_account_problems(account))

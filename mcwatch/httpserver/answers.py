@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from mcwatch.domain.errors import FailureReason, McwatchError, StoreUnavailable
 
@@ -35,9 +35,13 @@ def json_answer(value: object, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(value) + b"\n", status=status, content_type="application/json")
 
 
-def application(routes: Iterable[web.AbstractRouteDef]) -> web.Application:
-    """Build an application whose every answer, errors included, carries the protective headers."""
-    built = web.Application(client_max_size=_MAX_REQUEST_BYTES, middlewares=[_errors_as_json])
+def application(routes: Iterable[web.AbstractRouteDef], guard: Middleware | None = None) -> web.Application:
+    """Build an application whose every answer, errors included, carries the protective headers.
+
+    ``guard`` sees each request first, those for paths that do not exist too.
+    """
+    middlewares = [_errors_as_json, *([guard] if guard else [])]
+    built = web.Application(client_max_size=_MAX_REQUEST_BYTES, middlewares=middlewares)
     built.add_routes(routes)
     built.on_response_prepare.append(_add_headers)
     return built
@@ -45,6 +49,14 @@ def application(routes: Iterable[web.AbstractRouteDef]) -> web.Application:
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(_HEADERS)
+
+
+def failure(error: McwatchError | TimeoutError) -> tuple[ErrorAnswer, int]:
+    """Return what to say of a failure, and the HTTP status."""
+    if isinstance(error, McwatchError):
+        later = isinstance(error, StoreUnavailable) or error.reason is FailureReason.TIMEOUT
+        return ErrorAnswer(str(error), error.reason, error.remedy), 503 if later else 400
+    return ErrorAnswer("mcwatch did not answer in time", FailureReason.TIMEOUT, "try again; see the log"), 503
 
 
 @web.middleware
@@ -58,9 +70,5 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         if "Allow" in answer.headers:
             refusal.headers["Allow"] = answer.headers["Allow"]
         return refusal
-    except McwatchError as error:
-        later = isinstance(error, StoreUnavailable) or error.reason is FailureReason.TIMEOUT
-        return json_answer(ErrorAnswer(str(error), error.reason, error.remedy), 503 if later else 400)
-    except TimeoutError:
-        late = ErrorAnswer("mcwatch did not answer in time", FailureReason.TIMEOUT, "try again; see the log")
-        return json_answer(late, 503)
+    except (McwatchError, TimeoutError) as error:
+        return json_answer(*failure(error))

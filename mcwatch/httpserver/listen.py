@@ -1,6 +1,7 @@
 """Opening the listening socket, and what can be wrong with the address."""
 
 import errno
+import ipaddress
 import os
 import socket
 
@@ -23,6 +24,11 @@ def parse(listen: str) -> tuple[str, int]:
     if not colon or len(port) > 5 or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ConfigError([f"http.listen: {listen!r} is not host:port; write for instance 127.0.0.1:9640"])
     return host or "0.0.0.0", int(port)  # noqa: S104 - asked for
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether only this machine reaches a bound address."""
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def open_socket(listen: str) -> socket.socket:

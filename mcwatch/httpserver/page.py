@@ -3,178 +3,68 @@
 ``fragment`` is what the script fetches again and again; ``document`` is the page around it.
 """
 
-from datetime import datetime
-
-from mcwatch.domain.status import (
-    AccountStatus,
-    DestinationStatus,
-    QuotaStatus,
-    SourceStatus,
-    StatusReport,
-    problems,
-)
-from mcwatch.httpserver import texts
+from mcwatch.domain.status import StatusReport
+from mcwatch.httpserver import account_cards, coverage_bar, destination_cards, summary
 from mcwatch.httpserver.html import Html, join, tag
 
-_NAMES = {
-    "message_finder": "message finder",
-    "processing_queue": "processing queue",
-    "processing": "processing",
-    "bulk_processing": "bulk",
-}
-_TONES = {None: "idle", True: "good", False: "bad"}
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' "
+    "height='32' rx='8' fill='%231f57b8'/%3E%3Cpath d='M6 11.5l10 7 10-7M6 10h20v12.5H6z' fill='none' "
+    "stroke='white' stroke-width='2.2'/%3E%3C/svg%3E"
+)
+_LARGE_FLEET = 200
+"""Accounts beyond which the page is fetched less often."""
+_PERIOD_SECS, _LARGE_PERIOD_SECS = 5, 15
 
 
-def document(report: StatusReport) -> str:
-    """Return the whole page."""
+def document(report: StatusReport, only: str = "") -> str:
+    """Return the whole page; ``only`` names the one account to show."""
+    period_secs = _LARGE_PERIOD_SECS if len(report.accounts) > _LARGE_FLEET else _PERIOD_SECS
+    return _document(fragment(report, only), period_secs)
+
+
+def document_without_report(error: str, remedy: str) -> str:
+    """Return the page of a daemon that answers but cannot tell its figures now."""
+    said = tag(
+        "section",
+        tag("div", tag("h2", "mcwatch runs, but cannot show its figures"), role="status"),
+        tag("ul", tag("li", tag("span", error), tag("span", f"→ {remedy}", class_="remedy") if remedy else "")),
+        tag("p", "This page asks again by itself."),
+        class_="headline bad",
+        data_title="no figures",
+    )
+    return _document(join(summary.header(), said), _PERIOD_SECS)
+
+
+def fragment(report: StatusReport, only: str = "") -> Html:
+    """Return the part that changes."""
+    if only:
+        return join(summary.header(report), account_cards.section(report, only))
+    return join(
+        summary.header(report),
+        summary.headline(report),
+        summary.figures(report),
+        account_cards.section(report),
+        destination_cards.section(report),
+        destination_cards.daemon_section(report),
+    )
+
+
+def _document(main: Html, period_secs: int) -> str:
     head = join(
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
-        Html('<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'),
+        Html(f'<meta name="color-scheme" content="light dark"><link rel="icon" href="{_ICON}">'),
         Html('<link rel="stylesheet" href="/static/page.css"><script src="/static/page.js" defer></script>'),
-        Html('<noscript><meta http-equiv="refresh" content="10"></noscript>'),
+        Html(f'<noscript><meta http-equiv="refresh" content="{2 * period_secs}"></noscript>'),
         tag("title", "mcwatch"),
     )
-    unreachable = tag("p", id="unreachable", role="alert", class_="notice bad", hidden="hidden")
-    main = tag("main", fragment(report), id="report")
+    unreachable = tag("div", id="unreachable", role="alert", hidden="hidden")
+    shown = tag("main", main, id="report", data_period_secs=str(period_secs))
     footer = tag(
         "footer",
         tag("a", "status as JSON", href="/status"),
         tag("a", "metrics", href="/metrics"),
         tag("a", "readiness", href="/readyz"),
     )
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{unreachable}{main}{footer}</body></html>'
-
-
-def fragment(report: StatusReport) -> Html:
-    """Return the part that changes."""
-    return join(
-        _header(report),
-        _attention(report),
-        _figures(report),
-        _section("Accounts", [_account(account, report.at) for account in report.accounts]),
-        _section("Destinations", [_destination(destination, report.at) for destination in report.destinations]),
-    )
-
-
-def _header(report: StatusReport) -> Html:
-    state = _pill("all is well", "good") if report.healthy else _pill("needs attention", "bad")
-    about = f"version {report.version} · running for {texts.duration(report.uptime_secs)}"
-    at = tag("time", report.at.strftime("%Y-%m-%d %H:%M:%S UTC"), datetime=report.at.isoformat())
-    return tag("header", tag("h1", "mcwatch"), state, tag("p", about, " · ", at, class_="quiet"))
-
-
-def _attention(report: StatusReport) -> Html:
-    """List what is down, with what to do: the reason somebody opened this page."""
-    items = [
-        tag(
-            "li",
-            tag("strong", problem.subject),
-            " ",
-            problem.reason,
-            tag("span", f"→ {problem.remedy}", class_="remedy") if problem.remedy else "",
-        )
-        for problem in problems(report)
-    ]
-    return tag("section", tag("h2", "Needs attention"), tag("ul", *items), class_="notice bad") if items else Html("")
-
-
-def _figures(report: StatusReport) -> Html:
-    waiting = max((destination.waiting for destination in report.destinations), default=0)
-    letters = sum(one.dead_letters for one in report.destinations)
-    letters += sum(one.undecodable_letters for one in report.accounts)
-    store = report.store
-    backlog = f"{texts.size(store.backlog_bytes)} of {texts.size(store.backlog_limit_bytes)}"
-    return tag(
-        "dl",
-        _figure("Rows read", texts.count(sum(one.received for acct in report.accounts for one in acct.sources))),
-        _figure("New", texts.count(sum(one.new for acct in report.accounts for one in acct.sources))),
-        _figure("Waiting", texts.count(waiting)),
-        _figure("Dead letters", texts.count(letters)),
-        _figure("Backlog", backlog),
-        _figure("Store", texts.size(store.bytes)),
-        class_="figures",
-    )
-
-
-def _account(account: AccountStatus, now: datetime) -> Html:
-    rows = [_source_row(source, now) for source in account.sources]
-    head = tag("tr", *(tag("th", name, scope="col") for name in ("Source", "State", "Last success", "Lag", "New")))
-    table = tag(
-        "div",
-        tag("table", tag("thead", head), tag("tbody", *rows)),
-        class_="scroll sources",
-        tabindex="0",
-        role="region",
-        aria_label=f"Sources of {account.name}",
-    )
-    facts = [
-        _figure(f"Queue {_name(queue.type)}", f"{texts.count(queue.depth)}, oldest {texts.duration(queue.oldest_secs)}")
-        for queue in account.queues
-    ]
-    facts += [_figure(f"Quota {_name(quota.endpoint)}", _quota(quota)) for quota in account.quota]
-    if account.clock_skew_secs is not None and abs(account.clock_skew_secs) >= 2:
-        facts.append(_figure("Clock skew", f"{account.clock_skew_secs:+.0f} s"))
-    return _card(account.name, _state(account.up), table, tag("dl", *facts) if facts else "")
-
-
-def _source_row(source: SourceStatus, now: datetime) -> Html:
-    cells = (texts.ago(source.last_success_at, now), texts.duration(source.lag_secs), texts.count(source.new))
-    return tag(
-        "tr",
-        tag("th", _name(source.name), scope="row"),
-        tag("td", _state(source.up)),
-        *(tag("td", cell) for cell in cells),
-    )
-
-
-def _quota(quota: QuotaStatus) -> str:
-    text = f"{texts.count(quota.remaining)} of {texts.count(quota.limit)} left"
-    return f"{text}, waits {texts.duration(quota.waiting_secs)}" if quota.waiting_secs else text
-
-
-def _destination(destination: DestinationStatus, now: datetime) -> Html:
-    facts = [
-        _figure("Delivered", texts.count(destination.delivered)),
-        _figure("Waiting", texts.count(destination.waiting)),
-        _figure("Oldest", texts.duration(destination.oldest_secs)),
-        _figure("Dead letters", texts.count(destination.dead_letters)),
-    ]
-    if destination.unacknowledged:
-        facts.append(_figure("Unacknowledged batches", texts.count(destination.unacknowledged)))
-    if destination.skipped:
-        facts.append(_figure("Skipped", texts.count(destination.skipped)))
-    skipped = ""
-    if destination.skipped_ranges:
-        skipped = tag("p", f"Skipped {texts.skipped(destination.skipped_ranges)}", class_="quiet")
-    error: str = ""
-    if destination.last_error:
-        error = tag(
-            "p", f"Last error {texts.ago(destination.last_error_at, now)}: {destination.last_error}", class_="quiet"
-        )
-    return _card(destination.name, _state(destination.up), tag("dl", *facts), skipped, error)
-
-
-def _section(title: str, cards: list[Html]) -> Html:
-    content = tag("div", *cards, class_="cards") if cards else tag("p", "none configured", class_="quiet")
-    return tag("section", tag("h2", title), content)
-
-
-def _card(title: str, *parts: str) -> Html:
-    state, *rest = parts
-    return tag("article", tag("h3", title, " ", state), *rest, class_="card")
-
-
-def _figure(name: str, value: str) -> Html:
-    return tag("div", tag("dt", name), tag("dd", value))
-
-
-def _state(up: bool | None) -> Html:  # noqa: FBT001 - three-valued
-    return _pill(texts.state(up), _TONES[up])
-
-
-def _pill(text: str, tone: str) -> Html:
-    return tag("span", text, class_=f"pill {tone}")
-
-
-def _name(name: str) -> str:
-    return _NAMES.get(name, name.replace("_", " "))
+    body = join(coverage_bar.patterns(), unreachable, shown, footer)
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'

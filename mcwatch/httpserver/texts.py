@@ -21,8 +21,12 @@ def duration(secs: float | None) -> str:
     if secs < _HOUR:
         return f"{minutes} min"
     if secs < _DAY:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{int(secs // _DAY)} d {int(secs % _DAY // _HOUR)} h"
+        return _two(minutes // 60, "h", minutes % 60, "min")
+    return _two(int(secs // _DAY), "d", int(secs % _DAY // _HOUR), "h")
+
+
+def _two(large: int, unit: str, small: int, subunit: str) -> str:
+    return f"{large} {unit} {small} {subunit}" if small else f"{large} {unit}"
 
 
 def size(count: int) -> str:

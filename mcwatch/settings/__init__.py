@@ -1,11 +1,11 @@
 """The configuration file: its shape, how it is read, and what is said about a file that cannot be used."""
 
+from mcwatch.settings.http import HttpConfig
 from mcwatch.settings.loading import load
 from mcwatch.settings.models import (
     AccountConfig,
     BatchConfig,
     DestinationConfig,
-    HttpConfig,
     LogConfig,
     SelectConfig,
     Settings,

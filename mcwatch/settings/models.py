@@ -13,12 +13,12 @@ from mcwatch.domain.event import EventKind
 from mcwatch.formats import FormatConfig
 from mcwatch.mimecast.config import ApiConfig
 from mcwatch.option_types import Config, Duration, Secret, Size
+from mcwatch.settings.http import HttpConfig
 from mcwatch.settings.notation import duration_text
 from mcwatch.settings.redact import RedactConfig
 from mcwatch.sinks import SinkConfig
 from mcwatch.sources import SourceConfig
 
-_LISTEN = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):(?P<port>\d{1,5})")
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 _DEFAULT_STORE = "sqlite:///var/mcwatch.db"
 _SQLITE = "sqlite:///"
@@ -41,13 +41,6 @@ def _check_name(text: str) -> str:
         raise PydanticCustomError(
             "name", "a name has 1 to 63 letters, digits, dots, dashes and underscores, the first a letter or digit"
         )
-    return text
-
-
-def _check_listen(text: str) -> str:
-    match = _LISTEN.fullmatch(text)
-    if not match or int(match["port"]) > 65535:
-        raise PydanticCustomError("listen", "write host:port, such as 127.0.0.1:9640 or [::1]:9640")
     return text
 
 
@@ -116,16 +109,6 @@ class LogConfig(Config):
     )
     format: Literal["auto", "json", "console"] = Field(
         "auto", description="json for machines, console for people; auto is console on a terminal and json elsewhere."
-    )
-
-
-class HttpConfig(Config):
-    """The status page, metrics and health checks."""
-
-    listen: Annotated[str, AfterValidator(_check_listen)] = Field(
-        "127.0.0.1:9640",
-        description="host:port to listen on, [address]:port with IPv6; port 0 takes a free one. "
-        "Loopback unless told otherwise, because the pages show account names.",
     )
 
 

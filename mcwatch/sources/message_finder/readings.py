@@ -25,6 +25,7 @@ def _reading(ledger: Ledger, now: datetime) -> SearchReading:
         label=ledger.search.label,
         since=ledger.since,
         covered_until=ledger.covered_until(now),
+        newest=newest,
         missing=missing_of(spans, ledger.since, newest),
         aged=merged(within(windows_of(spans, Cover.AGED), ledger.since, now)),
         incomplete=merged(windows_of(spans, Cover.INCOMPLETE)),

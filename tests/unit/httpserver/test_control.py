@@ -14,7 +14,14 @@ from mcwatch.domain.errors import ConfigError, StoreUnavailable
 from mcwatch.domain.outbox import DeadLetter
 from mcwatch.domain.status import StatusReport
 from mcwatch.httpclient.client import ClientOptions, HttpClient, Response
-from mcwatch.httpserver.control import ControlRequest, ControlRoute, ControlServer, acting_route, reading_routes
+from mcwatch.httpserver.control import (
+    ControlRequest,
+    ControlRoute,
+    ControlServer,
+    acting_route,
+    health_route,
+    reading_routes,
+)
 from mcwatch.httpserver.socket_path import control_socket_path, short_path
 from tests.unit.httpserver.reports import troubled_report
 
@@ -211,3 +218,28 @@ async def test_what_a_command_asked_for_ends_with_it(tmp_path: Path) -> None:
         writer.close()
         await ended.wait()
     assert b"" == await reader.read()
+
+
+@pytest.mark.parametrize("ails", [False, True])
+async def test_alive_is_who_answers(tmp_path: Path, ails: bool) -> None:
+    """Also while the store takes no writes: its thread has answered."""
+
+    async def probe() -> None:
+        if ails:
+            raise StoreUnavailable("the disk is full")
+
+    async with ControlServer(tmp_path / "s.db", [health_route(probe)]):
+        response = await _ask(tmp_path / "s.db", "/health")
+    assert (200, {"alive": True}) == (response.status, msgspec.json.decode(response.body))
+
+
+async def test_a_writer_thread_that_hangs_is_said(tmp_path: Path) -> None:
+    """In time, with what to look at."""
+
+    async def probe() -> None:
+        await asyncio.Event().wait()
+
+    async with ControlServer(tmp_path / "s.db", [health_route(probe, timeout_secs=0.02)]):
+        response = await _ask(tmp_path / "s.db", "/health")
+    assert 503 == response.status
+    assert "writer thread does not answer" in response.body.decode()

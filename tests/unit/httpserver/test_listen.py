@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from mcwatch.domain.errors import ConfigError
-from mcwatch.httpserver.listen import open_socket, parse
+from mcwatch.httpserver.listen import is_loopback, open_socket, parse
 
 
 @pytest.fixture
@@ -61,3 +61,19 @@ def test_port_zero_takes_a_free_one() -> None:
     """The socket knows which."""
     with open_socket("127.0.0.1:0") as bound:
         assert bound.getsockname()[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("fe80::1%eth0", False),
+    ],
+)
+def test_who_can_reach_an_address(address: str, loopback: bool) -> None:
+    """All of 127/8 and ::1 are this machine alone (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3)."""
+    assert is_loopback(address) is loopback

@@ -1,66 +1,35 @@
 """The status page as HTML."""
 
-from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from mcwatch.domain.status import AccountStatus, StatusReport
 from mcwatch.httpserver import page
+from tests.browser import scenes
+from tests.unit.httpserver.parsed import Parsed
 from tests.unit.httpserver.reports import quiet_report, troubled_report
 
 STATIC = Path(page.__file__).with_name("static")
-_VOID = {"meta", "link"}
-
-
-class _Parsed(HTMLParser):
-    """The elements, checked to be nested properly, and the text between them."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def shape(self) -> list[tuple[str, list[str]]]:
-        return [(tag, list(values)) for tag, values in self.elements]
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.words)
 
 
 def test_what_needs_attention_comes_with_its_remedy() -> None:
     """Everything that is down is said in words, with what to do."""
-    text = _Parsed(page.document(troubled_report())).text
+    text = Parsed(page.document(troubled_report())).text
 
     for words in ("the disk is full", "→ make room", "the credentials were refused", "→ renew the secret",
-                  "→ look at the indexer", "the API answered 503", "polling pauses"):  # fmt: skip
+                  "→ look at the indexer", "the API answered 503", "Polling pauses", "reached its limit"):  # fmt: skip
         assert words in text
 
 
 def test_figures_are_shown() -> None:
     """Lag, queue, quota, backlog, skew and dead letters are on the page."""
-    text = _Parsed(page.fragment(troubled_report())).text
+    text = Parsed(page.fragment(troubled_report())).text
 
     for words in (
         "3 min ago",
-        "17, oldest 1 min",
+        "17, oldest for 1 min",
         "12 of 300 left, waits 4 s",
         "-42 s",
         "2 h 1 min",
@@ -72,10 +41,10 @@ def test_figures_are_shown() -> None:
 
 def test_a_quiet_daemon_has_nothing_to_attend_to() -> None:
     """Without accounts and destinations the page still says that all is well."""
-    text = _Parsed(page.document(quiet_report())).text
+    text = Parsed(page.document(quiet_report())).text
 
-    assert "all is well" in text
-    assert "Needs attention" not in text
+    assert "All is well" in text
+    assert "attention" not in text
     assert "none configured" in text
 
 
@@ -84,8 +53,8 @@ def test_a_quiet_daemon_has_nothing_to_attend_to() -> None:
 )
 def test_hostile_names_and_errors_stay_text(hostile: str) -> None:
     """They add no element and no attribute, and can be read as they are."""
-    tame = _Parsed(page.document(troubled_report("acme", "error")))
-    parsed = _Parsed(page.document(troubled_report(hostile, hostile)))
+    tame = Parsed(page.document(troubled_report("acme", "error")))
+    parsed = Parsed(page.document(troubled_report(hostile, hostile)))
 
     assert parsed.shape == tame.shape
     assert hostile in parsed.text
@@ -93,29 +62,99 @@ def test_hostile_names_and_errors_stay_text(hostile: str) -> None:
 
 def test_nothing_comes_from_elsewhere_or_inline() -> None:
     """Scripts and styles are files of our own; no inline script, style or handler needs a hole in the policy."""
-    parsed = _Parsed(page.document(troubled_report()))
+    parsed = Parsed(page.document(troubled_report()))
 
     sources = [
         values.get("src") or values.get("href") for _, values in parsed.elements if {"src", "href"} & set(values)
     ]
-    assert all(source and (source.startswith(("/", "data:,"))) for source in sources)
+    assert all(source and (source.startswith(("/", "data:image/svg+xml,"))) for source in sources)
     assert [tag for tag, values in parsed.elements if tag == "style" or "style" in values] == []
     assert [name for _, values in parsed.elements for name in values if name.startswith("on")] == []
     assert "http" not in (STATIC / "page.css").read_text() + (STATIC / "page.js").read_text()
 
 
 def test_the_page_can_be_used_without_eyes_or_mouse() -> None:
-    """Language, headings, table headers with scope, an alert region; scrolling tables take the focus."""
-    parsed = _Parsed(page.document(troubled_report()))
+    """Language, one main heading, words for every picture, an alert region."""
+    parsed = Parsed(page.document(troubled_report()))
 
     assert ("html", {"lang": "en"}) in parsed.elements
     assert [tag for tag, _ in parsed.elements if tag == "h1"] == ["h1"]
-    assert all(values.get("scope") for tag, values in parsed.elements if tag == "th")
+    assert all(values.get("aria-label") for _, values in parsed.elements if values.get("role") == "img")
     assert any(values.get("role") == "alert" for _, values in parsed.elements)
 
 
 def test_the_report_survives_json() -> None:
     """What /status sends is what `mcwatch status` reads."""
-    report = troubled_report()
+    for report in (troubled_report(), scenes.broken()):
+        assert msgspec.json.decode(msgspec.json.encode(report), type=type(report)) == report
 
-    assert msgspec.json.decode(msgspec.json.encode(report), type=type(report)) == report
+
+def test_a_daemon_that_has_just_started_says_so() -> None:
+    """What was not tried yet is neither well nor ill."""
+    text = Parsed(page.document(scenes.starting())).text
+
+    assert "Starting: 2 accounts not tried yet" in text
+    assert "nothing was read yet" in text
+
+
+def test_one_cause_is_one_thing_however_many_accounts_it_stops() -> None:
+    """The accounts are named, up to a few."""
+    text = Parsed(page.fragment(scenes.fleet(1000))).text
+
+    assert "1 thing needs attention" in text
+    assert (
+        "Account tenant-0003, account tenant-0103, account tenant-0203, account tenant-0303, account tenant-0403"
+        in text
+    )
+    assert "and 5 more" in text
+
+
+def test_many_things_are_folded_after_the_first() -> None:
+    """The page stays short when everything fails in a way of its own."""
+    accounts = [AccountStatus(name=f"a{number}", up=False, reason=f"reason {number}") for number in range(30)]
+    report = msgspec.structs.replace(quiet_report(), healthy=False, accounts=accounts)
+    parsed = Parsed(page.fragment(report))
+
+    assert "30 things need attention" in parsed.text
+    assert "22 more" in parsed.text
+
+
+def test_a_configuration_file_that_could_not_be_loaded_is_told() -> None:
+    """With the reason, and that the one before is at work."""
+    text = Parsed(page.fragment(scenes.broken())).text
+
+    assert "not reloaded" in text
+    assert "did you mean token?" in text
+    assert "the one loaded before stays in use" in text
+
+
+def test_without_figures_there_is_still_a_page() -> None:
+    """It says why, escaped, and what to do."""
+    parsed = Parsed(page.document_without_report("<b>the store is away", "wait"))
+
+    assert "<b>the store is away" in parsed.text
+    assert "→ wait" in parsed.text
+    assert ("script", {"src": "/static/page.js", "defer": None}) in parsed.elements
+
+
+@pytest.mark.parametrize("report", [scenes.usual(), scenes.broken(), scenes.starting(), scenes.fleet(60)])
+def test_ids_are_unique(report: StatusReport) -> None:
+    """The script finds elements by them."""
+    ids = [values["id"] for _, values in Parsed(page.document(report)).elements if "id" in values]
+
+    assert sorted(set(ids), key=str) == sorted(ids, key=str)
+
+
+def test_what_takes_the_focus_has_an_id() -> None:
+    """It is given the focus again when a refresh moves it to another place."""
+    elements = Parsed(page.fragment(scenes.fleet(60))).elements
+
+    assert all(values.get("id") for tag, values in elements if tag in {"a", "summary", "details"})
+
+
+def test_a_large_fleet_is_asked_for_less_often() -> None:
+    """Fifteen seconds beyond 200 accounts, else five."""
+    few, many = page.document(scenes.fleet(200)), page.document(scenes.fleet(201))
+
+    assert 'data-period-secs="5"' in few
+    assert 'data-period-secs="15"' in many

@@ -1,6 +1,7 @@
 """The HTTP listener on a real socket."""
 
 import asyncio
+import dataclasses
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -9,12 +10,15 @@ from typing import Any, NoReturn
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from mcwatch.domain.errors import ConfigError, StoreUnavailable
 from mcwatch.domain.outbox import StoreSnapshot
 from mcwatch.domain.status import StatusReport
 from mcwatch.httpclient.client import ClientOptions, HttpClient, Response
-from mcwatch.httpserver.server import HttpServer, Views
+from mcwatch.httpserver.access import Credentials
+from mcwatch.httpserver.server import HttpServer, Listener, Views
+from mcwatch.option_types import Secret
 from mcwatch.telemetry.health import STORE, Component, Health
 from mcwatch.telemetry.metrics import Metrics
 from tests.fakes.clock import FakeClock
@@ -84,7 +88,7 @@ def daemon(registry: CollectorRegistry) -> Daemon:
 @pytest.fixture
 async def server(daemon: Daemon) -> AsyncIterator[HttpServer]:
     """Give a server on a free port."""
-    async with HttpServer("127.0.0.1:0", daemon.views) as server:
+    async with HttpServer(Listener("127.0.0.1:0"), daemon.views) as server:
         yield server
 
 
@@ -154,16 +158,20 @@ async def test_metrics_come_as_asked(server: HttpServer, accept: str, content_ty
     assert b"mcwatch_build_info" in response.body
 
 
-async def test_metrics_are_compressed_for_who_wants_it(server: HttpServer) -> None:
-    """A scrape of many accounts is mostly repetition."""
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("/metrics", b"mcwatch_build_info"), ("/status", b"acme"), ("/", b"acme"), ("/fragment", b"acme")],
+)
+async def test_answers_are_compressed_for_who_wants_it(server: HttpServer, path: str, words: bytes) -> None:
+    """What tells of many accounts is mostly repetition."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"GET /metrics HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n")
+    writer.write(f"GET {path} HTTP/1.0\r\n".encode() + b"Accept-Encoding: gzip\r\n\r\n")
     head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     await writer.wait_closed()
 
     assert b"Content-Encoding: gzip" in head
-    assert b"mcwatch_build_info" in gzip.decompress(body)
+    assert words in gzip.decompress(body)
 
 
 @pytest.mark.parametrize("trouble", [_never, _unavailable])
@@ -194,6 +202,15 @@ async def test_healthz_is_503_when_the_writer_does_not_answer(daemon: Daemon, se
     assert (response.status, _json(response)["alive"]) == (503, False)
 
 
+async def test_healthz_is_503_while_a_loop_hangs(daemon: Daemon) -> None:
+    """Kubernetes has no other watchdog; which loop it is, is for the log alone."""
+    views = dataclasses.replace(daemon.views, hangs=lambda: True)
+    async with HttpServer(Listener("127.0.0.1:0"), views) as server:
+        response = await _get(server, "/healthz")
+
+    assert (response.status, _json(response)) == (503, {"alive": False, "reason": "a loop hangs; the log names it"})
+
+
 async def test_readyz_follows_accounts_and_store(daemon: Daemon, server: HttpServer) -> None:
     """Not before the account was tried, not while the store takes no writes."""
     statuses = [(await _get(server, "/readyz")).status]
@@ -211,29 +228,51 @@ async def test_readyz_follows_accounts_and_store(daemon: Daemon, server: HttpSer
     }
 
 
-@pytest.mark.parametrize("path", ["/", "/fragment", "/status"])
+@pytest.mark.parametrize("path", ["/fragment", "/status"])
 @pytest.mark.parametrize(("trouble", "reason"), [(_never, "timeout"), (_unavailable, "store")])
 async def test_a_report_that_cannot_be_made_is_a_503(
     daemon: Daemon, server: HttpServer, path: str, trouble: Callable[[], Awaitable[NoReturn]], reason: str
 ) -> None:
-    """The page's script shows it as a daemon that does not answer."""
+    """The page's script says why there are no new figures."""
     daemon.report = trouble
     response = await _get(server, path)
 
     assert (response.status, _json(response)["reason"]) == (503, reason)
 
 
+@pytest.mark.parametrize(("trouble", "words"), [(_never, b"did not answer in time"), (_unavailable, b"store is away")])
+async def test_the_page_says_why_it_has_no_figures(
+    daemon: Daemon, server: HttpServer, trouble: Callable[[], Awaitable[NoReturn]], words: bytes
+) -> None:
+    """Whoever opens it while the store is away gets a page that asks again, not JSON."""
+    daemon.report = trouble
+    response = await _get(server, "/")
+
+    assert (response.status, response.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+    assert words in response.body
+    assert b"/static/page.js" in response.body
+
+
+async def test_one_account_has_a_page_of_its_own(server: HttpServer) -> None:
+    """The query names it, for the page and for what its script fetches."""
+    page, fragment = await _get(server, "/?account=acme"), await _get(server, "/fragment?account=acme")
+
+    assert fragment.body in page.body
+    assert b"All accounts" in fragment.body
+    assert b"Destinations" not in fragment.body
+
+
 async def test_a_port_in_use_is_a_configuration_error(daemon: Daemon, server: HttpServer) -> None:
     """The second server does not start and says which option to change."""
     with pytest.raises(ConfigError, match=rf"http.listen: cannot listen on 127.0.0.1:{server.port}"):
-        await HttpServer(f"127.0.0.1:{server.port}", daemon.views).__aenter__()
+        await HttpServer(Listener(f"127.0.0.1:{server.port}"), daemon.views).__aenter__()
 
 
 async def test_the_port_is_free_again_afterwards(daemon: Daemon) -> None:
     """Stopping does not wait for a connection that is kept open, and the address can be taken at once."""
-    async with HttpServer("127.0.0.1:0", replace(daemon.views)) as first:
+    async with HttpServer(Listener("127.0.0.1:0"), replace(daemon.views)) as first:
         _, writer = await asyncio.open_connection("127.0.0.1", first.port)
-    async with HttpServer(f"127.0.0.1:{first.port}", daemon.views) as second:
+    async with HttpServer(Listener(f"127.0.0.1:{first.port}"), daemon.views) as second:
         assert (await _get(second, "/healthz")).status == 200
     writer.close()
 
@@ -244,3 +283,24 @@ async def test_concurrent_scrapes_are_all_answered(server: HttpServer) -> None:
         scrapes = [group.create_task(_get(server, "/metrics")) for _ in range(5)]
 
     assert [scrape.result().status for scrape in scrapes] == [200] * 5
+
+
+@pytest.mark.parametrize(
+    ("listener", "missing"),
+    [
+        (Listener("127.0.0.1:0"), None),
+        (Listener("[::1]:0"), None),
+        (Listener("0.0.0.0:0"), ["http.basic_auth", "http.tls"]),
+        (Listener("0.0.0.0:0", credentials=Credentials("ops", Secret("password"))), ["http.tls"]),
+    ],
+)
+async def test_listening_to_strangers_unprotected_is_a_warning(
+    daemon: Daemon, listener: Listener, missing: list[str] | None
+) -> None:
+    """It names what is missing; on loopback nothing is."""
+    with capture_logs() as logs:
+        async with HttpServer(listener, daemon.views):
+            pass
+
+    warnings = [line["missing"] for line in logs if line["event"] == "http_unprotected"]
+    assert warnings == ([] if missing is None else [missing])

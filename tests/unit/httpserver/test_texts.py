@@ -14,7 +14,7 @@ NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
     ("secs", "text"),
     [
         (None, "–"), (-5, "0 s"), (0, "0 s"), (1.5, "1.5 s"), (9.99, "9.9 s"), (42.4, "42 s"), (59.9, "59 s"),
-        (60, "1 min"), (3599, "59 min"), (3600, "1 h 0 min"), (95_000, "1 d 2 h"),
+        (60, "1 min"), (3599, "59 min"), (3600, "1 h"), (3660, "1 h 1 min"), (95_000, "1 d 2 h"), (86_400, "1 d"),
     ],
 )  # fmt: skip
 def test_duration(secs: float | None, text: str) -> None:

@@ -5,14 +5,19 @@ from pathlib import Path
 import pytest
 
 from mcwatch.settings import load
-from mcwatch.settings.environment import override_names
+from mcwatch.settings.environment import ServiceManagerAddress, override_names, service_manager
 from tests.unit.settings.files import MINIMAL, loaded, problems, write
 
 
 def test_override_names() -> None:
     """Every single value outside lists can be overridden, and nothing else."""
     assert sorted(override_names()) == [
+        "MCWATCH_HTTP__BASIC_AUTH__PASSWORD",
+        "MCWATCH_HTTP__BASIC_AUTH__USERNAME",
         "MCWATCH_HTTP__LISTEN",
+        "MCWATCH_HTTP__RELOAD",
+        "MCWATCH_HTTP__TLS__CERT_FILE",
+        "MCWATCH_HTTP__TLS__KEY_FILE",
         "MCWATCH_LOG__FORMAT",
         "MCWATCH_LOG__LEVEL",
         "MCWATCH_STORE__KEEP_DEAD_LETTERS",
@@ -57,7 +62,7 @@ def test_wrong_override(tmp_path: Path) -> None:
         ("MCWATCH_STORE__URI", "did you mean MCWATCH_STORE__URL?"),
         ("MCWATCH_STORE_URL", "did you mean MCWATCH_STORE__URL?"),
         ("MCWATCH_STORE", "did you mean MCWATCH_STORE__URL?"),
-        ("MCWATCH_ACCOUNTS__0__NAME", "overrides are MCWATCH_HTTP__LISTEN, MCWATCH_LOG__FORMAT"),
+        ("MCWATCH_ACCOUNTS__0__NAME", "overrides are MCWATCH_HTTP__BASIC_AUTH__PASSWORD, "),
     ],
 )
 def test_unknown_override(tmp_path: Path, name: str, hint: str) -> None:
@@ -89,3 +94,21 @@ def test_process_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Without an environment given, that of the process counts."""
     monkeypatch.setenv("MCWATCH_LOG__LEVEL", "debug")
     assert load(write(tmp_path, MINIMAL)).log.level == "debug"
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, None),
+        ({"NOTIFY_SOCKET": ""}, None),
+        ({"NOTIFY_SOCKET": "/run/n"}, ServiceManagerAddress("/run/n")),
+        ({"NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "90000000"}, ServiceManagerAddress("@n", 90.0)),
+        ({"NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "1500000", "WATCHDOG_PID": "7"}, ServiceManagerAddress("@n", 1.5)),
+        ({"NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "1500000", "WATCHDOG_PID": "8"}, ServiceManagerAddress("@n")),
+        ({"NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "0"}, ServiceManagerAddress("@n")),
+        ({"NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "soon"}, ServiceManagerAddress("@n")),
+    ],
+)
+def test_service_manager(environ: dict[str, str], expected: ServiceManagerAddress | None) -> None:
+    """The service manager is where the environment says, and its watchdog counts only for the process it names."""
+    assert expected == service_manager(environ, pid=7)
