@@ -7,10 +7,12 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from mcwatch.app.clock import SystemClock
+from mcwatch.app.wiring import listener_of
 from mcwatch.domain.budget import REMEDY
-from mcwatch.domain.errors import McwatchError
+from mcwatch.domain.errors import ConfigError, McwatchError
 from mcwatch.domain.event import EventKind
 from mcwatch.domain.status import CheckResult
+from mcwatch.httpserver.certificate import Certificate
 from mcwatch.mimecast.check import EndpointCheck, check_account
 from mcwatch.mimecast.client import MimecastClient
 from mcwatch.settings import AccountConfig, DestinationConfig, Settings
@@ -30,6 +32,7 @@ def check(settings: Settings, *, offline: bool = False) -> list[CheckResult]:
         *(budget(account) for account in settings.accounts),
         *(found for account in settings.accounts for found in _reviewed(account)),
         *unknown_names(settings),
+        *_certificate(settings),
     ]
     return results if offline else results + asyncio.run(_online(settings))
 
@@ -52,6 +55,18 @@ def budget(account: AccountConfig) -> CheckResult:
 def _reviewed(account: AccountConfig) -> list[CheckResult]:
     found = [source.review() for source in account.sources]
     return [_of(account, one) for one in found if one is not None]
+
+
+def _certificate(settings: Settings) -> list[CheckResult]:
+    """Read the certificate of the HTTP listener, where it has one."""
+    certificate = listener_of(settings.http).certificate
+    if certificate is None:
+        return []
+    try:
+        Certificate(certificate)
+    except ConfigError as error:
+        return [CheckResult("http: certificate", ok=False, detail=str(error))]
+    return [CheckResult("http: certificate", ok=True, detail="read, and its key fits")]
 
 
 def unknown_names(settings: Settings) -> list[CheckResult]:

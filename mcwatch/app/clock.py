@@ -4,6 +4,8 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
+from mcwatch.telemetry.liveness import resting
+
 
 class SystemClock:
     """``interfaces.Clock`` on the machine's clocks."""
@@ -17,5 +19,6 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, secs: float) -> None:
-        """Wait ``secs`` seconds."""
-        await asyncio.sleep(secs)
+        """Wait ``secs`` seconds; whichever loop waits is known to rest so long."""
+        with resting(secs=secs):
+            await asyncio.sleep(secs)

@@ -68,9 +68,13 @@ class PastRanges:
         self._serves = serves
         self._finders: dict[str, FinderAccount | None] = {}
 
-    def add(self, account: str, finder: FinderAccount | None) -> None:
+    def put(self, account: str, finder: FinderAccount | None) -> None:
         """Take note of an account, and of its finder where it has one."""
-        self._finders[account] = finder or self._finders.get(account)
+        self._finders[account] = finder
+
+    def remove(self, account: str) -> None:
+        """Forget an account."""
+        del self._finders[account]
 
     def finder(self, account: str) -> FinderAccount:
         """Return an account's finder; raises PermanentError where there is none."""

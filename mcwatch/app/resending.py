@@ -66,9 +66,13 @@ class Resending:
     ) -> None:
         await self._opened.aclose()
 
-    def add(self, name: str, way: Way) -> None:
+    def put(self, name: str, way: Way) -> None:
         """Take note of a configured destination."""
         self._ways[name] = way
+
+    def remove(self, name: str) -> None:
+        """Forget a destination."""
+        del self._ways[name]
 
     def _way(self, name: str) -> Way:
         if name not in self._ways:

@@ -167,7 +167,8 @@ class StoreSnapshot:
     """All stored figures as of one moment; sizes in bytes.
 
     ``outbox_bytes`` counts what some destination has not received yet, ``outbox_limit_bytes`` is ``max_backlog``.
-    ``undecodable_letters`` holds the kept undecodable rows per account.
+    ``undecodable_letters`` holds the kept undecodable rows per account. ``disk_free_bytes`` is what is left on the
+    store's file system, None where that is not known.
     """
 
     feeds: list[FeedFigures] = field(default_factory=list)
@@ -176,3 +177,4 @@ class StoreSnapshot:
     outbox_bytes: int = 0
     outbox_limit_bytes: int = 0
     store_bytes: int = 0
+    disk_free_bytes: int | None = None

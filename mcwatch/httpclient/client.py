@@ -16,6 +16,7 @@ from mcwatch import __version__
 from mcwatch.domain.errors import FailureReason, MisconfiguredError, TransientError
 from mcwatch.httpclient.tls_contexts import LiveContext
 from mcwatch.httpclient.translate import Where, translated
+from mcwatch.telemetry.liveness import resting
 from mcwatch.tls import TlsOptions
 
 _MIB = 2**20
@@ -141,7 +142,7 @@ class HttpClient:
         target = _target_url(url)
         where = Where.of(target, self._proxy, self._options.unix_socket)
         try:
-            with translated(where):
+            with translated(where), resting("request", self._options.timeout_secs):
                 return await self._exchange(method, target, headers, body, where)
         except MisconfiguredError as error:
             if error.reason is FailureReason.TLS and self._tls and self._tls.trouble:

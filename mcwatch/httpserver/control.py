@@ -4,6 +4,7 @@ A Unix socket beside the store, open to the daemon's own user alone, that speaks
 list of routes; a verb more is a route more.
 """
 
+import asyncio
 import os
 import socket
 import stat
@@ -14,22 +15,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-import msgspec
 import structlog
 from aiohttp import web
 
-from mcwatch.domain.errors import ConfigError, PermanentError
+from mcwatch.domain.errors import ConfigError, FailureReason, McwatchError, PermanentError, TransientError
 from mcwatch.domain.outbox import DeadLetter
 from mcwatch.domain.status import StatusReport
 from mcwatch.httpserver.answers import json_answer
 from mcwatch.httpserver.serving import serving
 from mcwatch.httpserver.socket_path import control_socket_path, short_path
+from mcwatch.httpserver.streaming import StreamRoute, Streams, question_reader
 
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
 _ANSWERS_SECS = 1.0
+_PROBE_SECS = 4.0
+"""Less than the five seconds that ``mcwatch health`` waits, so that it can say what is wrong."""
 _MAX_LETTERS = 10_000
 _MAX_DIGITS = 12
 
@@ -75,18 +78,36 @@ def reading_routes(
     return [ControlRoute("GET", "/status", report), ControlRoute("GET", "/dead-letters", letters)]
 
 
+def health_route(probe: Callable[[], Awaitable[object]], timeout_secs: float = _PROBE_SECS) -> ControlRoute:
+    """Return the route of ``mcwatch health``.
+
+    ``probe`` returns once the store's writer thread has answered; what it answers does not matter.
+    """
+
+    async def health(_request: ControlRequest) -> object:
+        try:
+            async with asyncio.timeout(timeout_secs):
+                await probe()
+        except TimeoutError as error:
+            raise TransientError(
+                "the store's writer thread does not answer",
+                reason=FailureReason.TIMEOUT,
+                remedy="look at the disk (it may hang) and the daemon's log; restart the daemon",
+            ) from error
+        except McwatchError:
+            # An answer all the same: the thread lives, whatever ails the store.
+            pass
+        return {"alive": True}
+
+    return ControlRoute("GET", "/health", health)
+
+
 def acting_route(path: str, kind: type[T], act: Callable[[T], Awaitable[object]]) -> ControlRoute:
     """Return the route of a command that has something done, described by a body that msgspec decodes as ``kind``."""
-    decoder = msgspec.json.Decoder(kind)
+    read = question_reader(path, kind)
 
     async def answer(request: ControlRequest) -> object:
-        try:
-            asked = decoder.decode(request.body)
-        except msgspec.DecodeError as error:
-            raise PermanentError(
-                f"{path}: the request cannot be read: {error}", remedy="use the command of the version that runs"
-            ) from error
-        return await act(asked)
+        return await act(read(request.body))
 
     return ControlRoute("POST", path, answer)
 
@@ -94,20 +115,22 @@ def acting_route(path: str, kind: type[T], act: Callable[[T], Awaitable[object]]
 class ControlServer:
     """Listens on the socket while entered. Enter it only while holding the store's lock.
 
-    What a command asked for ends when the command has gone away.
+    What a command asked for ends when the command has gone away, a stream also when this is left.
 
     Entering raises ConfigError when the socket cannot be made or somebody already answers there.
     """
 
-    def __init__(self, store_file: Path, routes: Sequence[ControlRoute]) -> None:
+    def __init__(self, store_file: Path, routes: Sequence[ControlRoute], streams: Sequence[StreamRoute] = ()) -> None:
         self.path = control_socket_path(store_file)
         self._routes = routes
+        self._streams = Streams(streams)
         self._stack = AsyncExitStack()
         self._made: tuple[int, int] | None = None
 
     async def __aenter__(self) -> Self:
         listening = self._bind()
-        routes = [web.route(route.method, route.path, _handler(route)) for route in self._routes]
+        plain = [web.route(route.method, route.path, _handler(route)) for route in self._routes]
+        routes = [*plain, *self._streams.routes()]
         await self._stack.enter_async_context(serving(routes, listening, cancels=True))
         _log.debug("control_socket_open", path=str(self.path))
         return self
@@ -115,6 +138,7 @@ class ControlServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._streams.close()
         await self._stack.aclose()
         # Another daemon may have taken the name meanwhile: only our own socket is removed.
         if self._made and _identity(self.path) == self._made:

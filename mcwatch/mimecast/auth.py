@@ -14,6 +14,7 @@ from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.mimecast.envelope import failures_of
 from mcwatch.mimecast.errors import BindingExpired, error_for
 from mcwatch.option_types import Secret
+from mcwatch.telemetry.liveness import holding
 
 _TOKEN_LIFE_SECS = 1799.0  # what every published token answer says (notes B)
 _RENEW_AHEAD_SECS = 300.0
@@ -111,7 +112,7 @@ class OAuth2Auth:
         if token:
             return token
         fetches = self._fetches
-        async with self._lock:
+        async with holding(self._lock, "token"):
             token = self._fresh()
             if token:
                 return token

@@ -14,6 +14,7 @@ from mcwatch.mimecast.auth import reveal
 from mcwatch.mimecast.config import HmacConfig
 from mcwatch.mimecast.envelope import AnswerDecoder
 from mcwatch.mimecast.errors import BindingExpired
+from mcwatch.telemetry.liveness import holding
 
 _LOGIN_PAUSE_SECS = 600.0  # bindings per user are capped, and users with a wrong password are locked out
 _LOGIN_REMEDY = (
@@ -88,7 +89,7 @@ class Binding:
         user_name, password = self._config.user_name, self._config.password
         if user_name is None or password is None:
             raise refused
-        async with self._lock:
+        async with holding(self._lock, "login"):
             if self.renewals != seen:
                 return
             now = self._clock.monotonic()

@@ -12,6 +12,7 @@ from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.mimecast.pacing import Ceiling, Scope
 from mcwatch.mimecast.pressure import PressureGauge
 from mcwatch.mimecast.rate_headers import MAX_WAIT_SECS, RateHeaders, read_rate_headers
+from mcwatch.telemetry.liveness import resting
 from mcwatch.telemetry.metrics import Metrics
 
 _UNTOLD_PAUSE_SECS = 60.0  # first pause after a 429 that names no time; doubled by each further one in a row
@@ -103,7 +104,8 @@ class QuotaGate:
         if priority in _URGENT:
             self._pressure.waits(began)
         try:
-            await self._wait(ticket)
+            with resting("quota"):
+                await self._wait(ticket)
             self._take(endpoint, priority)
         finally:
             self._waiting.remove(ticket)

@@ -1,11 +1,12 @@
 """When polling rests: the backlog is too large, or the disk takes no writes. Who is passed over so that it need not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from mcwatch.domain.errors import StoreUnavailable
 from mcwatch.domain.event import FINDER
 from mcwatch.interfaces import Clock, Store
 from mcwatch.telemetry.health import STORE, Health
+from mcwatch.telemetry.liveness import turns
 from mcwatch.telemetry.metrics import Metrics
 
 FINDER_SHARE = 0.9
@@ -28,15 +29,16 @@ class Backpressure:
         self._backlog = 0
         self._full = False
         self._ails = False
-        self._skips: list[tuple[str, Callable[[], None]]] = []
+        self._skips: Mapping[str, Callable[[], None]] = {}
 
-    def need_not_wait_for(self, destination: str, skip: Callable[[], None]) -> None:
-        """Take note how to pass over the backlog of a destination that is not waited for (``when_full: skip``)."""
-        self._skips.append((destination, skip))
+    def need_not_wait_for(self, skips: Mapping[str, Callable[[], None]]) -> None:
+        """Take note how to pass over the backlogs of those that are not waited for (``when_full: skip``), by name."""
+        self._skips = skips
 
     async def run(self) -> None:
         """Keep the figures fresh, for ever."""
         while True:
+            turns("figures")
             await self.refresh()
             await self._clock.sleep(1.0)
 
@@ -68,7 +70,7 @@ class Backpressure:
 
     async def _pass_over(self) -> None:
         """Have those skip that hold up so much by themselves; one that keeps up with the others loses nothing."""
-        for name, skip in self._skips:
+        for name, skip in self._skips.items():
             if await self._store.backlog_of(name) >= self._limit * FINDER_SHARE:
                 skip()
 

@@ -13,6 +13,7 @@ from mcwatch.pipeline.cancelling import either, is_cancelled
 from mcwatch.pipeline.flights import Flights
 from mcwatch.pipeline.inflight import InFlight
 from mcwatch.pipeline.outlet import Outlet
+from mcwatch.telemetry.liveness import resting, turns
 
 _LEAST_SECS = 0.5
 _MOST_SECS = 10.0
@@ -77,8 +78,10 @@ class Confirmation:
     async def run(self) -> None:
         """Ask for as long as receipts wait, for ever."""
         while True:
-            await self._handed.wait()
+            with resting("no receipts", inf):
+                await self._handed.wait()
             self._handed.clear()
+            turns("acknowledgements")
             delay = _LEAST_SECS
             while self._deadlines:
                 due = min(self._deadlines.values()) - self._clock.monotonic()

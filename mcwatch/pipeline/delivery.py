@@ -16,6 +16,7 @@ from mcwatch.domain.errors import (
 )
 from mcwatch.interfaces import Sink
 from mcwatch.pipeline.inflight import InFlight
+from mcwatch.telemetry.liveness import turns
 
 MASS_REFUSAL = 10
 """So many single events refused in a row, with none accepted, say more of the destination than of the events."""
@@ -104,6 +105,7 @@ class Delivery:
         whole = self._inflight.batch
         batch = whole if len(indexes) == len(whole) else _pick(whole, indexes)
         self.requests += 1
+        turns("delivery")
         try:
             verdicts = await self._sink.deliver(batch)
         except (AuthError, MisconfiguredError):

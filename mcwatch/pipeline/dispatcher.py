@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
+from math import inf
 from typing import TypeVar
 
 import structlog
@@ -19,6 +20,7 @@ from mcwatch.pipeline.flights import Flights
 from mcwatch.pipeline.inflight import InFlight
 from mcwatch.pipeline.letterbox import Letterbox
 from mcwatch.pipeline.outlet import Attempt, Outlet
+from mcwatch.telemetry.liveness import beside, resting, turns
 
 _STORE_RETRY_SECS = 1.0
 _DRAIN_PAUSE_SECS = 5.0
@@ -62,14 +64,27 @@ class Dispatcher:
         self._ended: list[Attempt] = []
         self._wake = asyncio.Event()
         self._draining = False
+        self._leaving = False
         self._skips = False
         self._look_again_at: float | None = None
+        self._pause = ""
+        """Why it looks again then, and not at once."""
         self._lingers_since: float | None = None
 
     def drain(self) -> None:
         """Ask :meth:`run` to return once nothing can be sent, or at once when the destination is down."""
         self._draining = True
         self._wake.set()
+
+    def leave(self) -> None:
+        """Ask :meth:`run` to return once what is under way has ended; another dispatcher goes on from the store."""
+        self._leaving = True
+        self._wake.set()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was asked to return."""
+        return self._draining or self._leaving
 
     def skip(self) -> None:
         """Ask for the backlog to be passed over: positions move to the head, and what they pass counts as skipped."""
@@ -89,7 +104,9 @@ class Dispatcher:
             async with self.outlet.opened(), asyncio.TaskGroup() as group:
                 watches = [group.create_task(self._watch_news(), name=f"news for {self._name}")]
                 if self._confirmation:
-                    watches.append(group.create_task(self._confirmation.run(), name=f"receipts of {self._name}"))
+                    watches.append(
+                        group.create_task(self._follow(self._confirmation), name=f"receipts of {self._name}")
+                    )
                 await self._drive(group, accounts)
                 for watch in watches:
                     watch.cancel()
@@ -113,6 +130,10 @@ class Dispatcher:
                 self.outlet.health.failed(self.outlet.component, error)
             await self._clock.sleep(_STORE_RETRY_SECS)
 
+    async def _follow(self, confirmation: Confirmation) -> None:
+        with beside("receipts"):
+            await confirmation.run()
+
     async def _watch_news(self) -> None:
         seen = -1
         while True:
@@ -123,16 +144,22 @@ class Dispatcher:
         while True:
             self._wake.clear()
             self._look_again_at = None
+            turns("delivery")
             await self._take_in()
             if self._skips and not self._under_way:
                 await self._skip_all()
             await self._fill(group, accounts)
-            if self._draining and not self._under_way and not self._ended and not self._pauses_briefly():
+            if self._has_ended():
                 if self._confirmation:
                     await self._confirmation.ask_once_more()
                     await self._settle()
                 return
             await self._something_happens()
+
+    def _has_ended(self) -> bool:
+        if self._under_way or self._ended:
+            return False
+        return self._leaving or (self._draining and not self._pauses_briefly())
 
     def _pauses_briefly(self) -> bool:
         """Tell whether something waits for a receiver that is there and wants a pause: it gets what is due."""
@@ -147,10 +174,17 @@ class Dispatcher:
 
     async def _something_happens(self) -> None:
         if self._look_again_at is None:
-            await self._wake.wait()
+            with self._idling():
+                await self._wake.wait()
             return
         delay = max(0.0, self._look_again_at - self._clock.monotonic())
-        await either(self._wake.wait(), self._clock.sleep(delay))
+        with resting(self._pause, delay):
+            await either(self._wake.wait(), self._clock.sleep(delay))
+
+    def _idling(self) -> resting:
+        if self._under_way:
+            return resting("batches under way", on_parts=True)
+        return resting("acknowledgements awaited" if self.unconfirmed else "no event to send", inf)
 
     async def _take_in(self) -> None:
         """Settle and judge what has ended."""
@@ -166,13 +200,13 @@ class Dispatcher:
 
     async def _fill(self, group: asyncio.TaskGroup, accounts: Mapping[int, str]) -> None:
         """Start as much as may be under way."""
-        if self._skips or await self._is_held():
+        if self._skips or self._leaving or await self._is_held():
             return
         gate = self.outlet.gate
         while len(self._under_way) < self.outlet.concurrency.limit:
             if gate.is_closed:
                 # Noted here and not asked again before waiting: it may open in between, and nobody would look.
-                self._look_again_in(gate.opens_at - self._clock.monotonic())
+                self._look_again_in(gate.opens_at - self._clock.monotonic(), "backoff")
                 return
             inflight = await self._next(dict(accounts))
             if inflight is None:
@@ -192,7 +226,7 @@ class Dispatcher:
         """Tell whether so many dead letters lie there that somebody has to look first."""
         full = await self._letterbox.is_full()
         if full:
-            self._look_again_in(self._letterbox.recheck_secs)
+            self._look_again_in(self._letterbox.recheck_secs, "too many dead letters")
         return full
 
     async def _send(self, inflight: InFlight) -> None:
@@ -203,6 +237,7 @@ class Dispatcher:
 
     async def _next(self, accounts: dict[int, str]) -> InFlight | None:
         """Return what to send next, None when there is nothing now."""
+        turns("delivery")
         try:
             carried = self._next_carried()
             if carried:
@@ -218,13 +253,13 @@ class Dispatcher:
             raise
         except StoreUnavailable as unavailable:
             logger.warning("outbox_unreadable", destination=self._name, reason=str(unavailable))
-            self._look_again_in(_STORE_RETRY_SECS)
+            self._look_again_in(_STORE_RETRY_SECS, "store")
             return None
         except Exception as defect:
             # A defect must not end the daemon.
             logger.exception("batch_defect", destination=self._name)
             error = TransientError(f"a defect in mcwatch made no batch ({type(defect).__name__})")
-            self._look_again_in(self.outlet.failed(error, self.outlet.gate.failures_total))
+            self._look_again_in(self.outlet.failed(error, self.outlet.gate.failures_total), "backoff")
             return None
         if found:
             self._flights.add(found)
@@ -253,12 +288,13 @@ class Dispatcher:
         if left <= 0:
             self._lingers_since = None
             return False
-        self._look_again_in(left)
+        self._look_again_in(left, "linger")
         return True
 
-    def _look_again_in(self, secs: float) -> None:
+    def _look_again_in(self, secs: float, reason: str) -> None:
         at = self._clock.monotonic() + secs
-        self._look_again_at = at if self._look_again_at is None else min(at, self._look_again_at)
+        if self._look_again_at is None or at < self._look_again_at:
+            self._look_again_at, self._pause = at, reason
 
     async def _conclude(self, attempt: Attempt) -> None:
         """Settle an attempt, and decide what becomes of what is left of its batch.

@@ -30,6 +30,7 @@ from mcwatch.domain.record import Unreadable
 from mcwatch.domain.window.coverage import Span, lay
 from mcwatch.interfaces import Clock, Store
 from mcwatch.pipeline.cache import LineCache
+from mcwatch.pipeline.tap import Tap
 from mcwatch.telemetry.metrics import Metrics
 
 
@@ -51,14 +52,17 @@ class Ingested:
 
 
 class Ingest:
-    """Commits the pages of one feed."""
+    """Commits the pages of one feed. Without ``tap`` nobody can watch what is committed."""
 
-    def __init__(self, feed: Feed, store: Store, cache: LineCache, *, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, feed: Feed, store: Store, cache: LineCache, *, clock: Clock, metrics: Metrics, tap: Tap | None = None
+    ) -> None:
         self._feed = feed
         self._store = store
         self._cache = cache
         self._clock = clock
         self._metrics = metrics
+        self._tap = tap or Tap()
 
     async def commit(self, page: Page) -> Ingested:
         """Decide and commit one page; raises StoreUnavailable with nothing written."""
@@ -72,8 +76,9 @@ class Ingest:
         return outcome
 
     def announce(self, outcome: Ingested) -> None:
-        """Tell cache and metrics what a committed page became."""
+        """Tell cache, metrics and whoever watches what a committed page became."""
         if outcome.lines:
+            self._tap.put(self._feed, outcome.first_offset, outcome.lines)
             self._cache.put(self._feed.account_id, outcome.first_offset, outcome.lines.split(b"\n")[:-1])
         for kind, count in outcome.kinds.items():
             self._metrics.events_total.labels(self._feed.account, kind).inc(count)

@@ -17,10 +17,13 @@ from mcwatch.pipeline.delivery import AskedAgainError, Delivery, Streak, Unprove
 from mcwatch.pipeline.gate import Gate
 from mcwatch.pipeline.inflight import InFlight
 from mcwatch.telemetry.health import Component, Health
+from mcwatch.telemetry.liveness import Loop, current, part_of, resting
 from mcwatch.telemetry.metrics import Metrics
 
 _QUIET_REFUSALS = 3
 """So often a destination that works may refuse the newest events before it counts as down."""
+_HANGS_AFTER_SECS = 3600.0
+"""Sinks limit each request themselves; a receiver that takes a batch byte by byte may be an hour at it and be well."""
 
 logger = structlog.get_logger(__name__)
 
@@ -70,18 +73,22 @@ class Outlet:
         self._unproven = 0
         """How often in a row an attempt has ended with refusals that nothing proves, and nothing accepted."""
         self._places = asyncio.Semaphore(sink.most_at_once)
+        self._loop: Loop | None = None
+        """Whose part every attempt is, whoever makes it."""
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Sink]:
         """Open the sink, once in its life."""
+        self._loop = current()
         async with self.sink as sink:
             self.is_open = True
             try:
                 yield sink
                 self.is_open = False
                 # What goes beside the log ends before the sink is closed under it; nothing new begins.
-                for _ in range(sink.most_at_once):
-                    await self._places.acquire()
+                with resting("batches beside the log", on_parts=True):
+                    for _ in range(sink.most_at_once):
+                        await self._places.acquire()
             finally:
                 self.is_open = False
 
@@ -93,7 +100,8 @@ class Outlet:
         async with self._places:
             started, since = self.clock.monotonic(), self.gate.failures_total
             delivery = Delivery(self.sink, inflight, streak or self._streak)
-            error = await self._run(delivery)
+            with part_of(self._loop, "batch", _HANGS_AFTER_SECS):
+                error = await self._run(delivery)
         return Attempt(
             inflight,
             since,

@@ -24,6 +24,7 @@ from mcwatch.pipeline.backpressure import Backpressure
 from mcwatch.pipeline.cancelling import is_cancelled
 from mcwatch.pipeline.ingest import Ingest, Ingested
 from mcwatch.telemetry.health import STORE, Component, Health
+from mcwatch.telemetry.liveness import resting, turns
 from mcwatch.telemetry.metrics import Metrics
 
 logger = structlog.get_logger(__name__)
@@ -52,9 +53,14 @@ class Poller:
     async def run(self, draw: random.Random, pollers: int = 1) -> None:
         """Poll at the source's interval; a source that is down is tried more slowly. So many ``pollers`` start now."""
         due = first_due(self._clock.monotonic(), self._source.interval_secs, draw.random(), pollers=pollers)
+        reason = "interval"
         while True:
-            await self._clock.sleep(max(0.0, due - self._clock.monotonic()))
+            secs = max(0.0, due - self._clock.monotonic())
+            with resting(reason, secs):
+                await self._clock.sleep(secs)
+            turns("poll")
             pause = await self.poll_once()
+            reason = self._watch.pause if pause is None else "probe of a source that is down"
             now = self._clock.monotonic()
             due = (
                 next_due(due, now, self._source.interval_secs)
@@ -92,7 +98,9 @@ class Poller:
         pages = self._source.poll(await self._store.progress(self._feed))
         try:
             async for page in pages:
+                turns("commit of a page")
                 outcome = await self._ingest.commit(page)
+                turns("poll")
                 _add(total, page, outcome)
                 self._watch.read(outcome)
                 if self._watch.must_rest:
@@ -155,6 +163,11 @@ class PollWatch:
     def read(self, page: Ingested) -> None:
         """Take note of what a committed page says of the source."""
         self._identity.note(page.reread, page.reidentified)
+
+    @property
+    def pause(self) -> str:
+        """Why the next poll waits until it is due."""
+        return f"paused: {', '.join(self._pressure.paused)}" if self._resting else "interval"
 
     @property
     def must_rest(self) -> bool:

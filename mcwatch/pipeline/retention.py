@@ -6,6 +6,7 @@ import structlog
 
 from mcwatch.domain.errors import StoreUnavailable
 from mcwatch.interfaces import Clock, Store
+from mcwatch.telemetry.liveness import resting, turns
 
 _EVERY_SECS = 60.0
 _BREATH_SECS = 0.05
@@ -63,12 +64,14 @@ class Retention:
     async def run(self) -> None:
         """Expire for ever; a store that takes no writes is tried again at the next turn."""
         while True:
-            await self._clock.sleep(_EVERY_SECS)
+            with resting("interval"):
+                await self._clock.sleep(_EVERY_SECS)
             await self.sweep()
 
     async def sweep(self) -> None:
         """Expire everything that is due now."""
         now = self._time.now()
+        turns("expiry")
         try:
             while await self._store.expire(now):
                 await self._clock.sleep(_BREATH_SECS)

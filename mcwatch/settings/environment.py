@@ -4,7 +4,9 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, get_origin
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, create_model
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
@@ -25,6 +27,28 @@ def process_environment() -> Mapping[str, str]:
     return os.environ
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceManagerAddress:
+    """Where the service manager that started this process wants to be told of it (sd_notify(3)).
+
+    ``watchdog_secs`` is how long it may be without a sign of life, None when nobody waits for one.
+    """
+
+    socket: str
+    watchdog_secs: float | None = None
+
+
+def service_manager(environ: Mapping[str, str], pid: int) -> ServiceManagerAddress | None:
+    """Return the service manager of the process ``pid``, None when it was started without one."""
+    socket = environ.get("NOTIFY_SOCKET", "")
+    if not socket:
+        return None
+    usec = environ.get("WATCHDOG_USEC", "")
+    mine = environ.get("WATCHDOG_PID", str(pid)) == str(pid)
+    watchdog_secs = int(usec) / 1e6 if mine and usec.isascii() and usec.isdigit() and int(usec) else None
+    return ServiceManagerAddress(socket, watchdog_secs)
+
+
 class _Overrides(BaseSettings):
     """The sections of the configuration that the environment can reach; the fields are added below."""
 
@@ -39,10 +63,17 @@ def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
 
 def _scalars(path: KeyPath, model: type[BaseModel]) -> Iterator[KeyPath]:
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _scalars((*path, name), field.annotation)
+        if below := _section_of(field.annotation):
+            yield from _scalars((*path, name), below)
         elif get_origin(field.annotation) not in {list, dict}:
             yield (*path, name)
+
+
+def _section_of(annotation: object) -> type[BaseModel] | None:
+    """Return the model of a section, also of one that may be left out."""
+    members = get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
+    models = [one for one in members if isinstance(one, type) and issubclass(one, BaseModel)]
+    return models[0] if models else None
 
 
 def override_names() -> dict[str, KeyPath]:

@@ -91,6 +91,11 @@ class Health:
         """Follow a component from before its first attempt."""
         self._conditions.setdefault(component, Condition(component, None, self._now()))
 
+    def forget(self, component: Component) -> None:
+        """Follow a component no longer: it is no longer configured."""
+        self._conditions.pop(component, None)
+        self._last_success.pop(component, None)
+
     def up(self, component: Component, *, quiet: bool = False) -> None:
         """Report success; logs a recovery with how long the component was down, unless ``quiet``."""
         before = self._conditions.get(component)

@@ -7,6 +7,7 @@ kept in the store and join at a scrape (:mod:`mcwatch.telemetry.store_metrics`).
 import platform
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
+from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,6 +23,8 @@ from mcwatch.domain.errors import FailureReason
 from mcwatch.domain.event import FINDER, QUEUE, EventKind
 from mcwatch.telemetry.metric_info import MetricInfo
 from mcwatch.telemetry.store_metrics import STORED_METRICS
+
+MetricT = TypeVar("MetricT", Counter, Gauge, Histogram)
 
 OK = "ok"
 OUTCOMES = (OK, *FailureReason)
@@ -50,6 +53,7 @@ class Metrics:
         self.registry = registry or CollectorRegistry(auto_describe=True)
         self.infos: list[MetricInfo] = []
         """The live metrics, in the order of the documentation."""
+        self._labelled: list[tuple[Counter | Gauge | Histogram, tuple[str, ...]]] = []
         self._make_process(version)
         self._make_api()
         self._make_sources()
@@ -202,6 +206,12 @@ class Metrics:
             for outcome in OUTCOMES:
                 self.delivery_requests_total.labels(destination, outcome)
 
+    def forget(self, **labels: str) -> None:
+        """Remove every series with these labels, of an account or a destination that is no longer configured."""
+        for metric, names in self._labelled:
+            if labels.keys() <= set(names):
+                metric.remove_by_labels(labels)
+
     def _initialise_source(self, account: str, source: str, outcomes: Sequence[str]) -> None:
         self.source_up.labels(account, source)
         for outcome in outcomes:
@@ -219,12 +229,18 @@ class Metrics:
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         self.infos.append(MetricInfo(f"mcwatch_{name}", "counter", labels, meaning))
-        return Counter(f"mcwatch_{name}", meaning, labels, registry=self.registry)
+        return self._noted(Counter(f"mcwatch_{name}", meaning, labels, registry=self.registry), labels)
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         self.infos.append(MetricInfo(f"mcwatch_{name}", "gauge", labels, meaning))
-        return Gauge(f"mcwatch_{name}", meaning, labels, registry=self.registry)
+        return self._noted(Gauge(f"mcwatch_{name}", meaning, labels, registry=self.registry), labels)
 
     def _histogram(self, name: str, meaning: str, buckets: Sequence[float], *labels: str) -> Histogram:
         self.infos.append(MetricInfo(f"mcwatch_{name}", "histogram", labels, meaning))
-        return Histogram(f"mcwatch_{name}", meaning, labels, buckets=buckets, registry=self.registry)
+        return self._noted(
+            Histogram(f"mcwatch_{name}", meaning, labels, buckets=buckets, registry=self.registry), labels
+        )
+
+    def _noted(self, metric: MetricT, labels: tuple[str, ...]) -> MetricT:
+        self._labelled.append((metric, labels))
+        return metric

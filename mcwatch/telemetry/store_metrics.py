@@ -93,6 +93,9 @@ STORED_METRICS = (
     _gauge("outbox_limit_bytes", "",
            "The configured `max_backlog`.", lambda snapshot, _now: [((), snapshot.outbox_limit_bytes)]),
     _gauge("store_bytes", "", "Size of the store.", lambda snapshot, _now: [((), snapshot.store_bytes)]),
+    _gauge("store_disk_free_bytes", "",
+           "Room left on the file system that holds the store, its reserve not counted.",
+           lambda snapshot, _now: [((), snapshot.disk_free_bytes)] if snapshot.disk_free_bytes is not None else []),
 )  # fmt: skip
 
 

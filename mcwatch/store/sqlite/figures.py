@@ -1,5 +1,6 @@
 """The stored figures, read as of one moment."""
 
+import os
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ def snapshot(connection: sqlite3.Connection, path: Path, limit_bytes: int, backl
             outbox_bytes=backlog.total_bytes(connection),
             outbox_limit_bytes=limit_bytes,
             store_bytes=store_bytes(path),
+            disk_free_bytes=disk_free_bytes(path),
         )
     finally:
         connection.execute("COMMIT")
@@ -43,6 +45,15 @@ def backlog_bytes(connection: sqlite3.Connection, backlog: Backlog) -> int:
         return backlog.total_bytes(connection)
     finally:
         connection.execute("COMMIT")
+
+
+def disk_free_bytes(path: Path) -> int | None:
+    """Return the room left for us on the file system of the store, None where the system does not say."""
+    try:
+        room = os.statvfs(path.parent)
+    except OSError:
+        return None
+    return room.f_bavail * room.f_frsize
 
 
 def store_bytes(path: Path) -> int:

@@ -8,6 +8,7 @@ import pytest
 
 from mcwatch.app.checks import check, unknown_names
 from mcwatch.settings import Settings
+from mcwatch.settings.http import HttpTlsConfig
 from mcwatch.sinks.syslog import SyslogSinkConfig
 from tests.unit.app.settings import account
 
@@ -57,3 +58,18 @@ def test_accounts_that_a_sink_names_are_looked_for(tmp_path: Path, monkeypatch: 
 def test_names_that_exist_are_not_mentioned(tmp_path: Path) -> None:
     """The defaults know nothing but what there is."""
     assert [] == unknown_names(_settings(tmp_path, _SYSLOG, select={"accounts": ["acme"]}))
+
+
+def test_a_certificate_that_cannot_be_used_is_found_before_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also offline; the key of the configuration and the file are named."""
+    monkeypatch.setattr("mcwatch.app.checks.configure", lambda _level: None)
+    settings = _settings(tmp_path, _SYSLOG)
+    missing = settings.http.model_copy(update={"tls": HttpTlsConfig(cert_file=tmp_path / "nowhere.pem")})
+    results = check(settings.model_copy(update={"http": missing}), offline=True)
+    [bad] = [one for one in results if one.subject == "http: certificate"]
+    assert not bad.ok
+    assert "http.tls.cert_file" in bad.detail
+    assert "nowhere.pem" in bad.detail
+    assert not [one for one in check(settings, offline=True) if one.subject == "http: certificate"]

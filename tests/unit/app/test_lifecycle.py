@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from structlog.testing import capture_logs
 
-from mcwatch.app.lifecycle import Runner, StopSignals, endless
+from mcwatch.app.crew import endless
+from mcwatch.app.lifecycle import Runner, StopSignals
 from mcwatch.app.wiring import Application
 from mcwatch.domain.errors import StoreCorrupt
 from tests.fakes.clock import FakeClock
@@ -34,6 +35,7 @@ class _Destination:
         self.may_end.set()
         self.error: BaseException | None = None
         self.was_cancelled = False
+        self.is_ending = False
 
     async def run(self, _accounts: Mapping[int, str]) -> None:
         self.begun.set()
@@ -47,6 +49,7 @@ class _Destination:
             raise
 
     def drain(self) -> None:
+        self.is_ending = True
         self.drained.set()
 
 

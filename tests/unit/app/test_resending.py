@@ -58,7 +58,7 @@ async def _resending(lab: Lab, sink: FakeSink, view: View | None = None, most: i
     view = view or View(Selection(), Rendering(NATIVE, JsonFormat()))
     reader = BatchReader("hook", lab.store, lab.cache, view, BatchLimits(max_events=most))
     async with Resending(lab.store, lab.clock, serves=False) as resending:
-        resending.add("hook", Way(reader, Resender(lab.outlet(sink), view)))
+        resending.put("hook", Way(reader, Resender(lab.outlet(sink), view)))
         yield resending
 
 
@@ -321,7 +321,7 @@ def test_a_command_that_goes_away_in_the_middle_of_a_step(virtually: Virtually) 
         dispatcher = lab.dispatcher(sink)
         view = View(Selection(), Rendering(NATIVE, JsonFormat()))
         resending = Resending(lab.store, lab.clock, serves=True)
-        resending.add("hook", Way(lab.reader(), Resender(dispatcher.outlet, view)))
+        resending.put("hook", Way(lab.reader(), Resender(dispatcher.outlet, view)))
         async with running(lab, dispatcher):
             await asyncio.sleep(1)
             replay = asyncio.ensure_future(_replayed(resending, await resending.plan(_request(0, 9))))
@@ -420,7 +420,7 @@ def test_a_destination_that_is_down_does_not_keep_others_from_their_letters(virt
             view = View(Selection(), Rendering(NATIVE, JsonFormat()))
             reader = BatchReader("dead", lab.store, lab.cache, view, BatchLimits())
             outlet = Outlet("dead", dead, Senses(lab.clock, lab.metrics, lab.health, lab.rng))
-            resending.add("dead", Way(reader, Resender(outlet, view)))
+            resending.put("dead", Way(reader, Resender(outlet, view)))
             (done,) = await _retried(resending, LetterRequest())
         assert (2, {"of dead: who?": 2}) == (done.delivered, done.kept)
         assert 2 == await lab.store.dead_letter_count("dead")

@@ -1,5 +1,7 @@
 """When polling rests."""
 
+from functools import partial
+
 import pytest
 
 from mcwatch.domain.errors import StoreCorrupt, StoreUnavailable, TransientError
@@ -113,8 +115,7 @@ async def test_a_destination_that_need_not_be_waited_for_is_passed_over(
     monkeypatch.setattr(lab.store, "backlog_of", backlog_of)
     skipped: list[str] = []
     pressure = lab.pressure(1000)
-    for name in backlogs:
-        pressure.need_not_wait_for(name, lambda name=name: skipped.append(name))  # type: ignore[misc]
+    pressure.need_not_wait_for({name: partial(skipped.append, name) for name in backlogs})
     await pressure.refresh()
     assert [] == skipped
     total = 950
@@ -130,7 +131,7 @@ async def test_a_dead_destination_does_not_stop_the_feed(lab: Lab) -> None:
     sink.outage = TransientError("down")
     dispatcher = lab.dispatcher(sink)
     pressure = lab.pressure(await lab.store.backlog_bytes())
-    pressure.need_not_wait_for("hook", dispatcher.skip)
+    pressure.need_not_wait_for({"hook": dispatcher.skip})
     await pressure.refresh()
     dispatcher.drain()
     await dispatcher.run(lab.accounts)

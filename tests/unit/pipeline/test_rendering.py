@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from mcwatch.app.wiring import view_of
+from mcwatch.app.destination import view_of
 from mcwatch.domain.redaction import Action, Redaction
 from mcwatch.domain.selection import Selection
 from mcwatch.formats.json import JsonFormat

@@ -24,6 +24,7 @@ SNAPSHOT = StoreSnapshot(
     outbox_bytes=1000,
     outbox_limit_bytes=2000,
     store_bytes=3000,
+    disk_free_bytes=5000,
 )
 
 
@@ -56,7 +57,8 @@ def test_others_get_plain_text(accept: str) -> None:
     scrape = render(Metrics(), SNAPSHOT, NOW, accept)
 
     assert scrape.content_type == "text/plain; version=0.0.4; charset=utf-8"
-    assert _samples(parse_plain(scrape.body.decode()))["mcwatch_store_bytes", ()] == 3000
+    samples = _samples(parse_plain(scrape.body.decode()))
+    assert (3000, 5000) == (samples["mcwatch_store_bytes", ()], samples["mcwatch_store_disk_free_bytes", ()])
 
 
 def test_stored_figures_stand_beside_the_live_ones() -> None:

@@ -1,0 +1,137 @@
+"""Reading the configuration again while the daemon runs: what changed is exchanged, everything else goes on.
+
+A file that cannot be used changes nothing; the log, a metric and the status say so.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import structlog
+
+from mcwatch.app.account import AccountPart
+from mcwatch.app.config_file import ConfigFile
+from mcwatch.app.crew import Crew
+from mcwatch.app.wiring import Application
+from mcwatch.domain.errors import ConfigError, McwatchError, StoreCorrupt
+from mcwatch.domain.reloading import Reloaded, differing
+from mcwatch.settings import Settings, load
+from mcwatch.telemetry.logs import configure
+
+_PATIENCE_SECS = 10.0
+"""So long a destination that is exchanged may take to end what it has under way; it is sent again otherwise."""
+
+_FIXED = ("http", "store")
+"""Sections that only a restart changes: what listens, and what everything else stands on."""
+
+logger = structlog.get_logger(__name__)
+
+
+class Reloader:
+    """Reloads when asked to, one time after the other."""
+
+    def __init__(self, application: Application, crew: Crew, group: asyncio.TaskGroup, asked: asyncio.Event) -> None:
+        self._application = application
+        self._crew = crew
+        self._group = group
+        self._asked = asked
+        self._waiting: list[asyncio.Future[Reloaded]] = []
+        self._closing: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+        self._has_ended = False
+
+    async def reload(self) -> Reloaded:
+        """Reload and say what has changed; raises ConfigError, or StoreUnavailable, with nothing changed.
+
+        It goes on to its end also when whoever asked has gone away.
+        """
+        answer: asyncio.Future[Reloaded] = asyncio.get_running_loop().create_future()
+        self._waiting.append(answer)
+        self._asked.set()
+        return await answer
+
+    async def run(self, announced: Callable[[], AbstractContextManager[None]]) -> None:
+        """Reload whenever asked to, by :meth:`reload` or by the event that a signal sets, each time ``announced``."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            waiting, self._waiting = self._waiting, []
+            async with self._turn:
+                with announced():
+                    outcome = await self._attempt()
+            for answer in waiting:
+                if answer.done():
+                    continue
+                if isinstance(outcome, McwatchError):
+                    answer.set_exception(outcome)
+                else:
+                    answer.set_result(outcome)
+
+    async def end(self) -> None:
+        """Let a reload that goes on come to its end, and begin none after it."""
+        async with self._turn:
+            self._has_ended = True
+        for task in self._closing:
+            task.cancel()
+
+    async def _attempt(self) -> Reloaded | McwatchError:
+        config = self._application.config
+        if self._has_ended:
+            return ConfigError(["mcwatch is just stopping: nothing has been reloaded"])
+        if config is None:
+            logger.warning("reload_not_possible", remedy="this daemon was started without a configuration file")
+            return ConfigError(["there is no configuration file to read again"])
+        try:
+            changed = await self._exchange(config.file)
+        except StoreCorrupt:
+            raise
+        except McwatchError as error:
+            self._note_failure(config, error.problems if isinstance(error, ConfigError) else [str(error)])
+            return error
+        except Exception as defect:
+            logger.exception("reload_defect")
+            text = f"a defect in mcwatch kept the configuration from being reloaded ({type(defect).__name__})"
+            self._note_failure(config, [text])
+            return McwatchError(text, remedy="restart mcwatch, and please report it with the log lines around it")
+        config.took(self._application.clock.now())
+        self._application.metrics.config_last_reload_successful.set(1)
+        logger.info("reloaded", changed=changed.lines)
+        return changed
+
+    def _note_failure(self, config: ConfigFile, problems: list[str]) -> None:
+        logger.error("reload_failed", problems=problems, remedy="mend the file and reload; the old one is at work")
+        config.refused(self._application.clock.now(), problems)
+        self._application.metrics.config_last_reload_successful.set(0)
+
+    async def _exchange(self, file: Path) -> Reloaded:
+        """Read the file, build what it changes, and only then end and start anything."""
+        parts, crew = self._application.parts, self._crew
+        before, settings = parts.settings, await asyncio.to_thread(load, file)
+        _refuse_fixed(file, before, settings)
+        changes = parts.changes(settings)
+        prepared = await parts.prepare(settings, changes)
+        await crew.stop_polling(parts.pollers_of(changes.accounts.stopped))
+        await crew.stop_delivering(changes.destinations.stopped, _PATIENCE_SECS)
+        retired = parts.withdraw(prepared)
+        parts.install(prepared)
+        crew.deliver({part.config.name: part.dispatcher for part in prepared.destinations})
+        crew.poll({name: poller for part in prepared.accounts for name, poller in part.pollers.items()})
+        for part in retired:
+            self._close(part)
+        if settings.log != before.log:
+            configure(settings.log.level, settings.log.format)
+        return changes
+
+    def _close(self, part: AccountPart) -> None:
+        closing = self._group.create_task(part.close_when_idle(), name=f"close {part.config.name}")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+def _refuse_fixed(file: Path, before: Settings, after: Settings) -> None:
+    keys = [key for name in _FIXED for key in differing(name, dict(getattr(before, name)), dict(getattr(after, name)))]
+    if keys:
+        raise ConfigError(
+            [f"{file}: {key}: only a restart can change this; restart mcwatch, or undo the change" for key in keys]
+        )
