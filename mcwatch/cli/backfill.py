@@ -107,7 +107,8 @@ def show(report: "BackfillReport") -> None:
         (label, f"{counts.rows:,}", f"{counts.new:,}", f"{counts.known:,}", f"{counts.undecodable:,}")
         for label, counts in [*report.searches.items(), ("total", total)]
     ]
-    out.print(table("", ("search", "rows", "new", "known", "unreadable"), rows))
+    figures = ("rows", "new", "known", "unreadable")
+    out.print(table("", ("search", *figures), rows, right=figures))
     if report.incomplete:
         out.print(f"{len(report.incomplete)} ranges hold more mail than an answer shows:")
     for one in report.incomplete:

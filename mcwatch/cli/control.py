@@ -8,11 +8,12 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from mcwatch import app
+from mcwatch.cli import local
 from mcwatch.domain.backfill import BackfillStep
-from mcwatch.domain.errors import FailureReason, PermanentError, TransientError
+from mcwatch.domain.errors import FailureReason, TransientError
 from mcwatch.domain.status import RangeStatus
 from mcwatch.domain.verification import VerifyStep
-from mcwatch.httpclient.client import ClientOptions, HttpClient, Response
+from mcwatch.httpclient.client import ClientOptions, HttpClient
 from mcwatch.httpserver.control import ControlRequest, ControlRoute
 from mcwatch.httpserver.socket_path import control_socket_path, short_path
 from mcwatch.settings import Settings
@@ -21,18 +22,12 @@ T = TypeVar("T")
 A = TypeVar("A", bound="Answer")
 S = TypeVar("S", BackfillStep, VerifyStep)
 
-_TIMEOUT_SECS = 10.0
 _STEP_TIMEOUT_SECS = 7_200.0
 """A step takes about a minute, unless a single request has to wait: for a closed quota (15 minutes at a time), behind
 all others, through its retries, and behind the steps of other commands."""
 
 _MOST_IDLE = 120
 """So many answers in a row without any progress, each of which took a minute or more, and it is given up."""
-
-
-class _Failure(msgspec.Struct, frozen=True):
-    error: str
-    remedy: str = ""
 
 
 class Answer(Protocol):
@@ -118,21 +113,23 @@ async def ask(store_file: Path, target: str, kind: type[T]) -> T | None:
 
     Raises TransientError when a daemon is there and does not answer, PermanentError when it says no.
     """
-    return await _request(store_file, "GET", target, kind, body=None, timeout_secs=_TIMEOUT_SECS)
+    return await _request(store_file, "GET", target, kind, body=None, timeout_secs=local.TIMEOUT_SECS)
 
 
 async def post(store_file: Path, path: str, kind: type[T], question: msgspec.Struct) -> T | None:
     """Ask with a body of the daemon that works on this store; None when none runs. Raises as :func:`ask` does."""
     body = msgspec.json.encode(question)
-    return await _request(store_file, "POST", path, kind, body=body, timeout_secs=_TIMEOUT_SECS)
+    return await _request(store_file, "POST", path, kind, body=body, timeout_secs=local.TIMEOUT_SECS)
 
 
 async def _request(
     store_file: Path, method: str, target: str, kind: type[T], *, body: bytes | None, timeout_secs: float
 ) -> T | None:
-    path = control_socket_path(store_file)
-    if not path.is_socket():
+    connected = local.connect(store_file)
+    if connected is None:
         return None
+    connected.close()
+    path = control_socket_path(store_file)
     with short_path(path) as short:
         async with HttpClient(ClientOptions(timeout_secs=timeout_secs, unix_socket=short)) as client:
             try:
@@ -140,22 +137,5 @@ async def _request(
             except TransientError as error:
                 if error.reason is FailureReason.CONNECTION:
                     return None
-                raise TransientError(
-                    f"the daemon at {path} did not answer within {timeout_secs:.0f} s",
-                    reason=error.reason,
-                    remedy="see its log; it may be overloaded or stopped by a signal",
-                ) from error
-    return _decoded(response, kind)
-
-
-def _decoded(response: Response, kind: type[T]) -> T:
-    try:
-        if response.status == 200:
-            return msgspec.json.decode(response.body, type=kind)
-        failure = msgspec.json.decode(response.body, type=_Failure)
-    except msgspec.DecodeError as error:
-        raise PermanentError(
-            f"the running daemon's answer ({response.status}) cannot be read",
-            remedy="it may be of another version: use the command of the version that runs",
-        ) from error
-    raise PermanentError(f"the running daemon says: {failure.error}", remedy=failure.remedy)
+                raise local.silent(path, timeout_secs) from error
+    return local.decoded(response.status, response.body, kind, target)

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import typer
 
+from mcwatch.cli.completing import complete_destination
 from mcwatch.cli.options import DEFAULT_CONFIG, ConfigOption, Output, OutputOption
 
 if TYPE_CHECKING:
@@ -30,16 +31,24 @@ _MAIL = re.compile(
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 _MAX_DETAIL = 160
+_WIDE = 140
+"""Columns of a terminal that has room for the event ids, which ``show`` and the JSON have too."""
 
 _IdsArgument = Annotated[list[int] | None, typer.Argument(min=1, help="Numbers of dead letters, as list shows them.")]
-_DestinationOption = Annotated[str | None, typer.Option(help="All of this destination.")]
+_DestinationOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="All of this destination.", autocompletion=complete_destination),
+]
 _AllOption = Annotated[bool, typer.Option("--all", help="All dead letters there are.")]
 
 
 @dead_letters.command("list")
 def list_letters(
     config: ConfigOption = DEFAULT_CONFIG,
-    destination: Annotated[str | None, typer.Option(help="Only those of this destination.")] = None,
+    destination: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only those of this destination.", autocompletion=complete_destination),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="So many of the newest.")] = 100,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -60,6 +69,8 @@ def list_letters(
     if letters is None:
         letters = app.offline_dead_letters(loaded, destination, limit)
     letters = [replace(letter, detail=masked(letter.detail)) for letter in letters]
+    if not letters:
+        _note_unknown(loaded, destination)
     if output is Output.JSON:
         print_json(letters)
     else:
@@ -110,7 +121,9 @@ def retry(
     from mcwatch.cli.tables import console, print_json
 
     request = _chosen(ids, destination, every=every)
-    delivered, left = asyncio.run(_retry(settings.load(config), request))
+    loaded = settings.load(config)
+    delivered, left = asyncio.run(_retry(loaded, request))
+    _note_absent(loaded, request, delivered + sum(left.values()))
     if output is Output.JSON:
         print_json({"delivered": delivered, "left": left})
     else:
@@ -139,6 +152,7 @@ def discard(
     if not yes:
         typer.confirm("Delete the chosen dead letters for good?", abort=True, err=True)
     count = asyncio.run(_discard(loaded, request))
+    _note_absent(loaded, request, count)
     if output is Output.JSON:
         print_json({"discarded": count})
     else:
@@ -152,6 +166,32 @@ def _chosen(ids: list[int] | None, destination: str | None, *, every: bool) -> "
     if sum((bool(ids), destination is not None, every)) != 1:
         raise typer.BadParameter("say which: numbers, --destination NAME, or --all", param_hint="ids")
     return LetterRequest(ids=ids or [], destination=destination)
+
+
+def _note_absent(settings: "Settings", request: "LetterRequest", met: int) -> None:
+    """Say what of the choice there was not; raises PermanentError when numbers were given and none of them is there."""
+    from mcwatch.cli.progress import note
+    from mcwatch.domain.errors import PermanentError
+
+    wanted = set(request.ids)
+    if wanted and not met:
+        raise PermanentError(
+            f"there is no dead letter {', '.join(map(str, sorted(wanted)))}", remedy="see mcwatch dead-letters list"
+        )
+    if met < len(wanted):
+        note([f"{len(wanted) - met:,} of the {len(wanted):,} numbers are not those of dead letters"])
+    if not met:
+        _note_unknown(settings, request.destination)
+
+
+def _note_unknown(settings: "Settings", destination: str | None) -> None:
+    """Say of a destination without dead letters that it may be a slip of the keyboard."""
+    from mcwatch.cli.progress import note
+    from mcwatch.cli.suggesting import suggestion
+
+    names = [one.name for one in settings.destinations]
+    if destination and destination not in names:
+        note([f"no destination {destination!r} is configured; {suggestion(destination, names)}"])
 
 
 async def _shown(settings: "Settings", request: "LetterRequest") -> "list[ShownLetter]":
@@ -238,18 +278,19 @@ def _show(letters: "list[DeadLetter]") -> None:
     if not letters:
         console().print("no dead letters")
         return
+    out = console()
+    wide = out.width >= _WIDE
     rows = [
         (
             str(letter.id),
             letter.at.strftime("%Y-%m-%d %H:%M:%S"),
             letter.account,
             letter.destination or "(unreadable)",
-            letter.event_id,
+            *((letter.event_id, str(letter.size)) if wide else ()),
             letter.reason,
-            str(letter.size),
             letter.detail,
         )
         for letter in letters
     ]
-    columns = ("id", "at (UTC)", "account", "destination", "event", "reason", "bytes", "detail")
-    console().print(table("", columns, rows))
+    columns = ("id", "at (UTC)", "account", "destination", *(("event", "bytes") if wide else ()), "reason", "detail")
+    out.print(table("", columns, rows, right=("id", "bytes")))

@@ -17,5 +17,13 @@ def demo(
     The store is thrown away at the end; events go to stdout, the status page is on.
     """
     from mcwatch import app
+    from mcwatch.domain.errors import ConfigError
+    from mcwatch.httpserver.listen import parse
 
+    try:
+        parse(listen)
+    except ConfigError as error:
+        raise typer.BadParameter(
+            f"{listen!r} is not HOST:PORT, such as 127.0.0.1:9640", param_hint="--listen"
+        ) from error
     raise typer.Exit(app.demo(seed=seed, faults=faults, listen=listen))

@@ -37,6 +37,10 @@ def parse_exact_moment(option: str, text: str, now: datetime) -> datetime:
 def parse_range(account: str, start: str, end: str, *, anew: bool = False) -> RangeRequest:
     """Return what ``--account``, ``--from`` and ``--to`` ask for; raises typer.BadParameter."""
     now = SystemClock().now()
-    return RangeRequest(
+    request = RangeRequest(
         account=account, start=parse_moment("--from", start, now), end=parse_moment("--to", end, now), anew=anew
     )
+    # The range is measured by the API's clock; this machine's may be wrong, but hardly by a day.
+    if request.start > now + timedelta(days=1):
+        raise typer.BadParameter(f"{start!r} lies in the future", param_hint="--from")
+    return request

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from mcwatch.cli.completing import complete_account, complete_destination, complete_faults
+
 DEFAULT_CONFIG = Path("mcwatch.yaml")
 
 ConfigOption = Annotated[
@@ -13,8 +15,26 @@ ConfigOption = Annotated[
 ]
 
 SeedOption = Annotated[int, typer.Option(help="The same seed invents the same mail.")]
+
+
+def _known_profile(context: typer.Context, name: str) -> str:
+    """Return the name of a fault profile; raises typer.BadParameter with the nearest one."""
+    from mcwatch.cli.suggesting import suggestion
+    from mcwatch.simulator import PROFILES
+
+    if name not in PROFILES and not context.resilient_parsing:
+        raise typer.BadParameter(f"there is no profile {name!r}; {suggestion(name, PROFILES)}")
+    return name
+
+
 FaultsOption = Annotated[
-    str, typer.Option(metavar="PROFILE", help="What goes wrong: none, throttled, flaky, tokens, binding, odd, chaos.")
+    str,
+    typer.Option(
+        metavar="PROFILE",
+        help="What goes wrong: none, throttled, flaky, tokens, binding, odd, chaos.",
+        callback=_known_profile,
+        autocompletion=complete_faults,
+    ),
 ]
 
 
@@ -27,7 +47,12 @@ class Output(StrEnum):
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Write a table for people, or JSON.")]
 
-AccountOption = Annotated[str, typer.Option("--account", metavar="NAME", help="The account.")]
+AccountOption = Annotated[
+    str, typer.Option("--account", metavar="NAME", help="The account.", autocompletion=complete_account)
+]
+DestinationOption = Annotated[
+    str, typer.Option("--destination", metavar="NAME", help="The destination.", autocompletion=complete_destination)
+]
 FromOption = Annotated[
     str,
     typer.Option(
@@ -38,3 +63,9 @@ FromOption = Annotated[
     ),
 ]
 ToOption = Annotated[str, typer.Option("--to", metavar="TIME", help="Where it ends, this moment not included.")]
+
+StoreUrlOption = Annotated[
+    str | None,
+    typer.Option("--store-url", envvar="MCWATCH_STORE__URL", show_envvar=False, hidden=True, help="Beats store.url."),
+]
+"""The environment's override, for commands that do without the rest of the configuration."""

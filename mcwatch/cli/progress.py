@@ -6,9 +6,19 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 _TENTHS = 10
+_BAR_WIDTH = 12
+"""Leaves room on 80 columns for the words beside it, which say more."""
 
 
 class Meter(Protocol):
@@ -35,7 +45,7 @@ class _Lines:
 class _Bar:
     def __init__(self, progress: Progress, title: str, steps: int) -> None:
         self._progress = progress
-        self._task = progress.add_task(title, total=steps, what="")
+        self._task = progress.add_task(title, total=steps, what="waiting for the first answer")
 
     def done(self, what: str) -> None:
         self._progress.update(self._task, advance=1, what=what)
@@ -48,9 +58,14 @@ def metered(title: str, steps: int, unit: str = "windows") -> Iterator[Meter]:
         yield _Lines(title, steps, unit)
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
-        TimeRemainingColumn(), TextColumn("{task.fields[what]}"),
-    )  # fmt: skip
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(_BAR_WIDTH),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[what]}"),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield _Bar(progress, title, steps)
 
@@ -69,3 +84,15 @@ def note(lines: list[str]) -> None:
     """Say on stderr what is to be known about the work."""
     for line in lines:
         print(f"mcwatch: {line}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Show on a terminal that something goes on, and for how long; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(what, total=None)
+        yield

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcwatch.cli.options import DEFAULT_CONFIG, ConfigOption, Output, OutputOption
+from mcwatch.cli.options import DEFAULT_CONFIG, ConfigOption, DestinationOption, Output, OutputOption
 
 if TYPE_CHECKING:
     from mcwatch.domain.resending import ReplayRequest
     from mcwatch.settings import Settings
 
-_DestinationOption = Annotated[str, typer.Option("--destination", metavar="NAME", help="The destination.")]
 _FromOption = Annotated[
     str,
     typer.Option(
@@ -26,7 +25,7 @@ _ToOption = Annotated[str, typer.Option("--to", metavar="TIME", help="Up to here
 
 
 def replay(
-    destination: _DestinationOption,
+    destination: DestinationOption,
     from_: _FromOption,
     to: _ToOption = "now",
     config: ConfigOption = DEFAULT_CONFIG,

@@ -15,10 +15,11 @@ def run(
 ) -> None:
     """Run the daemon.
 
-    SIGTERM or Ctrl-C stops polling, delivers what is due within the drain time, and exits with 0.
+    SIGTERM or Ctrl-C stops polling, delivers what is due within the drain time, and exits with 0. SIGHUP reads the
+    configuration again: what has changed is swapped, and a file that cannot be used changes nothing.
     """
     from mcwatch import app, settings
     from mcwatch.cli.durations import parse_duration
 
     drain_timeout_secs = parse_duration("--drain-timeout", drain_timeout)
-    raise typer.Exit(app.run(settings.load(config), drain_timeout_secs))
+    raise typer.Exit(app.run(settings.load(config), config, drain_timeout_secs))

@@ -1,6 +1,7 @@
 """``mcwatch simulate``: a Mimecast API of one's own."""
 
 import asyncio
+import os
 import signal
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,10 +25,8 @@ def simulate(
     """
     from dataclasses import replace
 
-    from mcwatch.simulator import PROFILES, SimulatorConfig
+    from mcwatch.simulator import SimulatorConfig
 
-    if faults not in PROFILES:
-        raise ConfigError([f"--faults: there is no profile {faults!r}, only {', '.join(PROFILES)}"])
     asyncio.run(_serve(replace(SimulatorConfig.demo(seed=seed, port=port), faults=faults)))
 
 
@@ -43,7 +42,9 @@ async def _serve(config: "SimulatorConfig") -> None:
         await simulator.__aenter__()
     except OSError as error:
         address = f"{config.host}:{config.port}"
-        raise ConfigError([f"--port: cannot listen on {address}: {error.strerror}; choose another port"]) from error
+        # asyncio words it anew, with the address a second time.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError([f"--port: cannot listen on {address}: {reason}; choose another port"]) from error
     try:
         for line in _introduction(simulator.url, config):
             print(line, flush=True)

@@ -1,30 +1,70 @@
 """``mcwatch status``: what the daemon, or else the store, knows."""
 
-import asyncio
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from mcwatch.cli.options import DEFAULT_CONFIG, ConfigOption, Output, OutputOption
+import typer
+
+from mcwatch.cli.options import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, StoreUrlOption
 
 if TYPE_CHECKING:
     from mcwatch.domain.status import StatusReport
 
+_EVERY_SECS = 2.0
 
-def status(config: ConfigOption = DEFAULT_CONFIG, output: OutputOption = Output.TABLE) -> None:
+
+def status(
+    every: Annotated[
+        float | None, typer.Argument(metavar="SECS", min=0.2, max=3600, help="With --watch: how often; 2 by default.")
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until Ctrl-C.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="End with 1 unless a daemon runs and all is well.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+    store_url: StoreUrlOption = None,
+) -> None:
     """Show how accounts and destinations are.
 
-    Asks the running daemon; without one, says what the store knows.
+    Asks the running daemon; without one, says what the store knows. Exit codes: 0 shown (with --exit-code: all is
+    well), 1 neither could be asked (with --exit-code: or something needs attention), 2 wrong usage, 78 the
+    configuration cannot be used, 130 interrupted.
     """
-    from mcwatch import app, settings
-    from mcwatch.cli.control import ask
     from mcwatch.cli.tables import print_json
-    from mcwatch.domain.status import StatusReport
 
-    loaded = settings.load(config)
-    report = asyncio.run(ask(loaded.store.path, "/status", StatusReport)) or app.offline_status(loaded)
+    if every is not None and not watch:
+        raise typer.BadParameter("is only for --watch", param_hint="SECS")
+    if watch:
+        from mcwatch.cli.watching import watch_status
+
+        if output is Output.JSON:
+            raise typer.BadParameter(
+                "is for people; for programs, ask for --output json in a loop", param_hint="--watch"
+            )
+        watch_status(lambda: current(config, store_url), every or _EVERY_SECS)
+        return
+    report = current(config, store_url)
     if output is Output.JSON:
         print_json(report)
     else:
         show(report)
+    if exit_code and not (report.live and report.healthy):
+        raise typer.Exit(1)
+
+
+def current(config: Path, store_url: str | None) -> "StatusReport":
+    """Return the daemon's report, else the store's; raises errors of the tree."""
+    from mcwatch.cli import local
+    from mcwatch.cli.outline import store_file
+    from mcwatch.domain.status import StatusReport
+
+    report = local.ask(store_file(config, store_url), "/status", StatusReport)
+    if report is not None:
+        return report
+    from mcwatch import app, settings
+
+    return app.offline_status(settings.load(config))
 
 
 def show(report: "StatusReport") -> None:
@@ -33,5 +73,5 @@ def show(report: "StatusReport") -> None:
     from mcwatch.cli.tables import console
 
     out = console()
-    for part in status_tables.parts(report):
+    for part in status_tables.parts(report, out.width):
         out.print(part)

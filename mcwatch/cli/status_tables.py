@@ -1,41 +1,50 @@
-"""The status report as tables."""
+"""The status report as tables: what needs attention first, then the figures, in as many columns as fit."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from enum import IntEnum
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from mcwatch.cli.tables import state, table, text
-from mcwatch.domain.status import StatusReport, problems
+from mcwatch.cli.tables import hanging, state, table, text
+from mcwatch.domain.status import AccountStatus, DestinationStatus, SearchStatus, SourceStatus, StatusReport, problems
 from mcwatch.httpserver import texts
 
+_WIDE = 116
+"""Columns of a terminal that shows every column of every table; on a narrower one the less telling are left out."""
+_SEPARATOR = " · "
 
-def parts(report: StatusReport) -> Iterator[RenderableType]:
-    """Return what to print, in order."""
+
+class Detail(IntEnum):
+    """How much is told: what is left out first has the largest number."""
+
+    STATE = 0
+    COVERAGE = 1
+    ALL = 2
+
+
+def parts(report: StatusReport, width: int, detail: Detail = Detail.ALL) -> Iterator[RenderableType]:
+    """Return what to print on a terminal of so many columns, in order."""
+    wide = width >= _WIDE
     yield _headline(report)
+    yield _summary(report)
     for problem in problems(report):
-        yield Text.assemble(("! ", "bold red"), text(problem.subject, "bold"), ": ", text(problem.reason))
+        words = Text.assemble(text(problem.subject, "bold"), ": ", text(problem.reason))
+        yield hanging(Text("!", "bold red"), words)
         if problem.remedy:
-            yield text(f"  → {problem.remedy}")
+            yield hanging(Text("  →"), text(problem.remedy))
     yield ""
-    yield _accounts(report)
+    yield _accounts(report, wide=wide)
     yield ""
-    if any(source.searches for account in report.accounts for source in account.sources):
-        yield _coverage(report)
+    if detail >= Detail.COVERAGE and any(source.searches for _, source in _sources(report)):
+        yield _coverage(report, wide=wide)
         yield ""
-    if any(account.queues or account.quota for account in report.accounts):
+    if detail is Detail.ALL and any(account.queues or account.quota for account in report.accounts):
         yield _budgets(report)
         yield ""
     yield _destinations(report)
-    for one in report.destinations:
-        if one.skipped_ranges:
-            yield text(f"{one.name} skipped {texts.skipped(one.skipped_ranges)}")
-    yield ""
-    store = report.store
-    yield text(
-        f"store {texts.size(store.bytes)}, backlog {texts.size(store.backlog_bytes)}"
-        f" of {texts.size(store.backlog_limit_bytes)}"
-    )
+    yield from _destination_notes(report)
 
 
 def _headline(report: StatusReport) -> Text:
@@ -45,49 +54,79 @@ def _headline(report: StatusReport) -> Text:
     return Text.assemble(f"mcwatch {report.version}, running for {texts.duration(report.uptime_secs)}: ", words)
 
 
+def _summary(report: StatusReport) -> Text:
+    store = report.store
+    return text(
+        _SEPARATOR.join(
+            [
+                _counted("account", [account.up for account in report.accounts], live=report.live),
+                _counted("destination", [one.up for one in report.destinations], live=report.live),
+                f"store {texts.size(store.bytes)}",
+                f"backlog {texts.size(store.backlog_bytes)} of {texts.size(store.backlog_limit_bytes)}",
+            ]
+        )
+    )
+
+
+def _counted(what: str, states: Sequence[bool | None], *, live: bool) -> str:
+    """Say how many there are, and how many of them are not up."""
+    whole = f"{len(states):,} {what}{'' if len(states) == 1 else 's'}"
+    counts = Counter(texts.state(up) for up in states if up is not True)
+    if not live or not states:
+        return whole
+    return f"{whole}: {', '.join(f'{count:,} {name}' for name, count in counts.items()) or 'up'}"
+
+
+def _sources(report: StatusReport) -> Iterator[tuple[AccountStatus, SourceStatus]]:
+    return ((account, source) for account in report.accounts for source in account.sources)
+
+
 def _state(report: StatusReport, up: bool | None) -> Text:
     """Say how a part is; a store without a daemon cannot know."""
     return state(up) if report.live else text("–")
 
 
-def _accounts(report: StatusReport) -> RenderableType:
-    rows = [
-        (
-            account.name,
-            source.name,
-            _state(report, source.up),
-            texts.ago(source.last_success_at, report.at) if report.live else "–",
-            texts.duration(source.lag_secs),
-            texts.count(source.received),
-            texts.count(source.new),
-            texts.count(source.undecodable),
-        )
-        for account in report.accounts
-        for source in account.sources
-    ]
-    return table("Accounts", ("account", "source", "state", "last success", "lag", "rows", "new", "undecodable"), rows)
+def _accounts(report: StatusReport, *, wide: bool) -> RenderableType:
+    rows: list[tuple[Text | str, ...]] = []
+    for account, source in _sources(report):
+        success = texts.ago(source.last_success_at, report.at) if report.live else "–"
+        row = (account.name, source.name, _state(report, source.up), success, texts.duration(source.lag_secs))
+        figures = (texts.count(source.received), texts.count(source.new), texts.count(source.undecodable))
+        rows.append((*row, *figures) if wide else (*row, texts.count(source.new)))
+    names = ("account", "source", "state", "last success", "lag")
+    counted = ("rows", "new", "undecodable") if wide else ("new",)
+    return table("Accounts", (*names, *counted), rows, right=("lag", *counted))
 
 
-def _coverage(report: StatusReport) -> RenderableType:
-    rows = [
-        (
-            account.name,
-            search.search,
-            f"{search.since:%Y-%m-%d %H:%M}",
-            f"{search.covered_until:%Y-%m-%d %H:%M:%S}",
-            texts.duration(search.lag_secs),
-            _length(search.missing_secs),
-            _length(search.gap_secs),
-            _length(search.rejected_gap_secs),
-            _length(search.incomplete_secs),
-        )
-        for account in report.accounts
-        for source in account.sources
-        for search in source.searches
-    ]
-    holes = ("missing", "gaps", "gaps of rejected", "incomplete")
-    columns = ("account", "search", "from (UTC)", "read until (UTC)", "lag", *holes)
-    return table("Coverage", columns, rows)
+def _coverage(report: StatusReport, *, wide: bool) -> RenderableType:
+    rows: list[tuple[str, ...]] = []
+    for account, source in _sources(report):
+        for search in source.searches:
+            until = f"{search.covered_until:%Y-%m-%d %H:%M:%S}"
+            begin = (account.name, search.search, f"{search.since:%Y-%m-%d %H:%M}", until)
+            lag = texts.duration(search.lag_secs)
+            if wide:
+                rows.append((*begin, lag, *(_length(secs) for _, secs in _holes(search))))
+            else:
+                rows.append((account.name, search.search, until, lag, _holes_in_words(search)))
+    if wide:
+        holes = ("missing", "gaps", "gaps of rejected", "incomplete")
+        columns = ("account", "search", "from (UTC)", "read until (UTC)", "lag", *holes)
+        return table("Coverage", columns, rows, right=("lag",))
+    return table("Coverage", ("account", "search", "read until (UTC)", "lag", "holes"), rows, right=("lag",))
+
+
+def _holes(search: SearchStatus) -> Iterable[tuple[str, float]]:
+    return (
+        ("missing", search.missing_secs),
+        ("gaps", search.gap_secs),
+        ("gaps of rejected", search.rejected_gap_secs),
+        ("incomplete", search.incomplete_secs),
+    )
+
+
+def _holes_in_words(search: SearchStatus) -> str:
+    return ", ".join(f"{name} {texts.duration(secs)}" for name, secs in _holes(search) if secs) or "none"
 
 
 def _length(secs: float) -> str:
@@ -115,7 +154,7 @@ def _budgets(report: StatusReport) -> RenderableType:
             )
             for quota in account.quota
         ]
-    return table("Queues and quota", ("account", "what", "now", "oldest"), rows)
+    return table("Queues and quota", ("account", "what", "now", "oldest"), rows, right=("now", "oldest"))
 
 
 def _destinations(report: StatusReport) -> RenderableType:
@@ -127,9 +166,21 @@ def _destinations(report: StatusReport) -> RenderableType:
             texts.count(one.waiting),
             texts.duration(one.oldest_secs),
             texts.count(one.dead_letters),
-            f"{texts.ago(one.last_error_at, report.at)}: {one.last_error}" if one.last_error else "",
         )
         for one in report.destinations
     ]
-    columns = ("destination", "state", "delivered", "waiting", "oldest", "dead letters", "last error")
-    return table("Destinations", columns, rows)
+    figures = ("delivered", "waiting", "oldest", "dead letters")
+    return table("Destinations", ("destination", "state", *figures), rows, right=figures)
+
+
+def _destination_notes(report: StatusReport) -> Iterator[RenderableType]:
+    """Say what takes a sentence: the last error, also of one that works again, and what was skipped."""
+    for one in report.destinations:
+        if one.last_error:
+            yield text(_last_error(one, report))
+        if one.skipped_ranges:
+            yield text(f"{one.name} skipped {texts.skipped(one.skipped_ranges)}")
+
+
+def _last_error(one: DestinationStatus, report: StatusReport) -> str:
+    return f"{one.name}, last error {texts.ago(one.last_error_at, report.at)}: {one.last_error}"

@@ -2,10 +2,10 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -30,14 +30,26 @@ def state(up: bool | None) -> Text:
     return Text({True: "up", False: "down", None: "not tried"}[up], _STYLES[up])
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Text | str]]) -> Table:
-    """Build a table; text given as such is neutralised."""
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Text | str]], right: Collection[str] = ()
+) -> Table:
+    """Build a table; text given as such is neutralised. The columns ``right`` hold figures."""
     built = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
-        built.add_column(column, header_style="dim", overflow="fold")
+        justify: JustifyMethod = "right" if column in right else "left"
+        built.add_column(column, header_style="dim", overflow="fold", justify=justify)
     for row in rows:
         built.add_row(*(cell if isinstance(cell, Text) else text(cell) for cell in row))
     return built
+
+
+def hanging(mark: Text, words: Text) -> Table:
+    """Return words whose further lines begin below the first one's first word, not below the mark."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column()
+    grid.add_column(overflow="fold")
+    grid.add_row(mark, words)
+    return grid
 
 
 def print_json(value: object) -> None:

@@ -1,6 +1,7 @@
 """``mcwatch verify``: what was recorded, compared with what the API shows."""
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -102,13 +103,15 @@ def show(report: "VerifyReport") -> None:
         f"{utc_text(report.began_at)} by mcwatch {report.version}{', with --repair' if report.repair else ''}"
     )
     lines = [(one.search, *_figures(one.counts)) for one in report.searches]
-    columns = ("search", "read", "known", "changed", "missing", "not yet read")
-    out.print(table("", columns, [*lines, ("total, each row once", *_figures(report.total))]))
+    figures = ("read", "known", "changed", "missing", "not yet read")
+    total = ("total, each row once", *_figures(report.total))
+    out.print(table("", ("search", *figures), [*lines, total], right=figures))
     for one in report.searches:
         _show_ranges(out, f"{one.search}: not read when the comparison began", one.not_yet_read)
         _show_ranges(out, f"{one.search}: cannot be verified, for not all of it is shown", one.unverifiable)
     _show_missing(out, report)
-    for line in report.notes:
+    # On a terminal the notes stand above already, from before the work.
+    for line in () if out.is_terminal and sys.stderr.isatty() else report.notes:
         out.print(text(f"note: {line}"))
 
 

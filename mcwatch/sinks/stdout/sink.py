@@ -11,9 +11,9 @@ from pydantic import Field
 
 from mcwatch.domain.delivery import ALL_ACCEPTED, Batch, Verdicts
 from mcwatch.domain.errors import FailureReason, TransientError
+from mcwatch.domain.readable import readable_line
 from mcwatch.interfaces import Sink
 from mcwatch.sinks.base import BaseSinkConfig, BlockingThread, OneAtATime, lines
-from mcwatch.sinks.stdout.readable import readable_line
 from mcwatch.sinks.stdout.writer import LineWriter
 
 _STDOUT = 1

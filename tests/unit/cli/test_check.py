@@ -60,3 +60,24 @@ def test_offline_is_passed_on(
     program.run("check", *arguments)
 
     assert modes == [offline]
+
+
+def test_what_belongs_together_stands_together(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Account by account, remedies on lines of their own, warnings as such, and the sum at the end."""
+    _finding(
+        monkeypatch,
+        CheckResult("configuration", ok=True, detail="read"),
+        CheckResult("account acme: requests", ok=True, detail="few"),
+        CheckResult("destination hook: names", ok=True, detail="warning: a slip", remedy="write it well"),
+        CheckResult("account acme: clock", ok=False, detail="wrong", remedy="set it"),
+        CheckResult("destination hook", ok=True, detail="reachable"),
+    )
+    out = program.run("check").out
+
+    *lines, last = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines == [
+        "configuration", "ok read",
+        "account acme", "ok requests few", "failed clock wrong", "→ set it",
+        "destination hook", "warning names a slip", "→ write it well", "ok reachable",
+    ]  # fmt: skip
+    assert last.startswith("5 checks, 1 failed, 1 warning (")

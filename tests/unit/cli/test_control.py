@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from mcwatch.cli import control
+from mcwatch.cli import local
 from mcwatch.cli.control import DaemonTalk, OwnTalk, ask, ask_on
 from mcwatch.domain.errors import FailureReason, PermanentError, StoreUnavailable, TransientError
 from mcwatch.domain.outbox import DeadLetter
@@ -86,7 +86,7 @@ async def test_a_daemon_that_does_not_answer_is_not_taken_for_absent(
         await released.wait()
         return None
 
-    monkeypatch.setattr(control, "_TIMEOUT_SECS", 0.05)
+    monkeypatch.setattr(local, "TIMEOUT_SECS", 0.05)
     async with ControlServer(tmp_path / "s.db", [ControlRoute("GET", "/status", hang)]):
         with pytest.raises(TransientError, match="did not answer") as caught:
             await ask(tmp_path / "s.db", "/status", StatusReport)

@@ -110,3 +110,23 @@ def test_it_has_to_be_said_which(filled: Program, verb: str, arguments: tuple[st
     """In exactly one way; anything else is wrong usage and changes nothing."""
     assert 2 == filled.run("dead-letters", verb, *arguments).code
     assert [1, 2, 3] == _left(filled)
+
+
+@pytest.mark.parametrize("verb", [("retry",), ("discard", "--yes")])
+def test_numbers_that_are_not_there_are_said(filled: Program, verb: tuple[str, ...]) -> None:
+    """None of them is an error; some are a remark."""
+    none = filled.run("dead-letters", *verb, "98", "99")
+    assert (1, "") == (none.code, none.out)
+    assert "there is no dead letter 98, 99" in none.err
+    some = filled.run("dead-letters", *verb, "1", "99")
+    assert 0 == some.code
+    assert "1 of the 2 numbers are not those of dead letters" in some.err
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("retry",), ("discard", "--yes")])
+def test_a_mistyped_destination_is_remarked_on(filled: Program, arguments: tuple[str, ...]) -> None:
+    """It may be one that is gone from the configuration, so it is no error."""
+    finished = filled.run("dead-letters", *arguments, "--destination", "archiv")
+    assert 0 == finished.code
+    assert "no destination 'archiv' is configured; did you mean archive?" in finished.err
+    assert [1, 2, 3] == _left(filled)

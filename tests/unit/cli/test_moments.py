@@ -41,3 +41,9 @@ def test_a_range_has_one_now() -> None:
     request = parse_range("acme", "1h", "now", anew=True)
     assert 3_600.0 == (request.end - request.start).total_seconds()
     assert ("acme", True) == (request.account, request.anew)
+
+
+def test_a_range_in_the_future_is_refused() -> None:
+    """By more than a wrong clock explains."""
+    with pytest.raises(typer.BadParameter, match="'2999-01-01' lies in the future"):
+        parse_range("acme", "2999-01-01", "now")

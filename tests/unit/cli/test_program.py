@@ -12,7 +12,10 @@ from mcwatch.domain.errors import ConfigError, StoreCorrupt, StoreUnavailable
 from mcwatch.simulator import PROFILES
 from tests.unit.cli.programs import Program
 
-COMMANDS = ("run", "check", "demo", "simulate", "status", "backfill", "verify", "schema", "dead-letters")
+COMMANDS = (
+    "run", "check", "demo", "simulate", "status", "tail", "health", "backfill", "verify", "replay", "schema",
+    "dead-letters", "destinations",
+)  # fmt: skip
 HEAVY = ("aiohttp", "pydantic", "prometheus_client", "structlog", "rich", "sqlite3", "uvloop", "yaml")
 
 
@@ -127,3 +130,23 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     os.close(writer)
 
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [("schema",), ("--help",)])
+def test_a_full_disk_is_said(arguments: tuple[str, ...]) -> None:
+    """Where the output cannot be written, one line says so and the exit code is 1."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        command = [sys.executable, "-m", "mcwatch", *arguments]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (result.returncode, result.stderr) == (
+        1, "mcwatch: the output cannot be written: No space left on device\n",
+    )  # fmt: skip
+
+
+def test_a_closed_output_is_none() -> None:
+    """What is printed goes nowhere then, and into no other file either."""
+    command = [sys.executable, "-m", "mcwatch", "schema"]
+    result = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], capture_output=True, text=True, check=False)
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

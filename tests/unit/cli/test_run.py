@@ -1,11 +1,13 @@
 """``mcwatch run``."""
 
+from pathlib import Path
+
 import pytest
 
 from mcwatch.settings import Settings
 from tests.unit.cli.programs import Program
 
-Started = list[tuple[str, float]]
+Started = list[tuple[str, str, float]]
 
 
 @pytest.fixture
@@ -13,8 +15,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
     """Keep what the daemon was started with, instead of starting it."""
     calls: Started = []
 
-    def run(settings: Settings, drain_timeout_secs: float) -> int:
-        calls.append((settings.accounts[0].name, drain_timeout_secs))
+    def run(settings: Settings, config: Path, drain_timeout_secs: float) -> int:
+        calls.append((settings.accounts[0].name, config.name, drain_timeout_secs))
         return 0
 
     monkeypatch.setattr("mcwatch.app.run", run)
@@ -28,7 +30,7 @@ def test_starts_the_daemon(program: Program, started: Started, arguments: tuple[
     """With mcwatch.yaml of the working directory, and 20 s to drain unless told otherwise."""
     finished = program.run("run", *arguments)
 
-    assert (finished.code, started) == (0, [("acme", secs)])
+    assert (finished.code, started) == (0, [("acme", "mcwatch.yaml", secs)])
 
 
 def test_takes_the_file_from_the_environment(
@@ -39,7 +41,7 @@ def test_takes_the_file_from_the_environment(
     monkeypatch.setenv("MCWATCH_CONFIG", str(elsewhere))
 
     assert program.run("run").code == 0
-    assert len(started) == 1
+    assert started == [("acme", "elsewhere.yaml", 20.0)]
 
 
 @pytest.mark.parametrize("text", ["5x", "", "soon", "-5s"])

@@ -42,8 +42,10 @@ def test_a_port_in_use_is_told(program: Program) -> None:
 
 
 def test_an_unknown_fault_profile_is_told(program: Program) -> None:
-    """With the ones there are."""
-    finished = program.run("simulate", "--faults", "tempest")
+    """With the nearest, or with the ones there are."""
+    for given, words in (("choas", "did you mean chaos?"), ("tempest", "there are binding, chaos")):
+        for command in ("simulate", "demo"):
+            finished = program.run(command, "--faults", given)
 
-    assert finished.code == 78
-    assert "chaos" in finished.err
+            assert finished.code == 2
+            assert words in " ".join(finished.err.split())

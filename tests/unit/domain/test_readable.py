@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from mcwatch.sinks.stdout.readable import readable_line
+from mcwatch.domain.readable import readable_line
 from tests.contract.sink_events import HOSTILE_SUBJECTS, event, event_document
 
 
