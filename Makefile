@@ -14,7 +14,7 @@ VIRTUAL_TESTS := $(wildcard tests/property tests/virtual tests/long)
 
 export PYTHON
 
-.PHONY: help setup run demo test test-long test-fast coverage lint format bench docs lock clean
+.PHONY: help setup run demo test test-long test-fast coverage lint format bench docs release lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -89,8 +89,12 @@ format: setup ## Format the code and sort its imports
 bench: setup ## Measure the speed, as ratios to the floor; writes build/bench.json
 	$(BIN)/python -m tests.benchmarks
 
-docs: setup ## Write the generated pages of docs/
+docs: setup ## Write the generated pages of docs/ and build the site into build/site
 	$(BIN)/python -m scripts.generate_docs
+	$(BIN)/python -m scripts.docs_site
+
+release: setup ## Make dist/: wheel, sdist, hashed lock, bill of materials, SHA256SUMS
+	$(BIN)/python -m scripts.release_files
 
 lock: setup ## Write the lock files again; UPGRADE=1 takes the newest versions
 	$(BIN)/python -m scripts.lock_files $(if $(UPGRADE),--upgrade)

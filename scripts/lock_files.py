@@ -19,7 +19,13 @@ from typing import Any
 _COMPILE = (
     "pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11".split()
 )
-_GROUPS = {"run": [], "build": ["build"], "dev": ["dev"], "counterparts": ["counterparts"], "appinspect": ["appinspect"]}
+_GROUPS: dict[str, list[str]] = {
+    "run": [],
+    "build": ["build"],
+    "dev": ["dev"],
+    "counterparts": ["counterparts"],
+    "appinspect": ["appinspect"],
+}
 """The dependency groups in each file of requirements/."""
 _ALONE = frozenset({"build", "counterparts", "appinspect"})
 """The files that do not hold the project's own dependencies."""

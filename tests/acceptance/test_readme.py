@@ -70,18 +70,6 @@ def receivers_heard(output: Path) -> set[str]:
     return {line.split(": ", 1)[0] for line in output.read_text().splitlines() if "mcwatch.event/1" in line}
 
 
-def test_readme_shows_commands_that_exist() -> None:
-    """Every mcwatch command and make target in the README exists."""
-    text = (ROOT / "README.md").read_text()
-    targets = set(re.findall(r"^    make ([a-z-]+)", text, re.MULTILINE))
-    makefile = (ROOT / "Makefile").read_text()
-    assert targets
-    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
-    for command in sorted(set(re.findall(r"^    mcwatch ([a-z-]+)", text, re.MULTILINE))):
-        done = subprocess.run([sys.executable, "-m", "mcwatch", command, "--help"], capture_output=True, check=False)
-        assert 0 == done.returncode, command
-
-
 async def test_status_of_the_readme_names_a_receiver_that_is_down(place: Path) -> None:
     """With no receiver there, check and status say which destination is down and what to do."""
     config = readme_config()

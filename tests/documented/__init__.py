@@ -1,0 +1,1 @@
+"""What the documentation shows, read by the tests that hold it to its word."""
