@@ -11,6 +11,8 @@ import pytest
 from mcwatch.httpserver.control import ControlServer, health_route
 from tests.unit.cli.programs import Program
 
+pytestmark = pytest.mark.timeout(20)  # processes take their time on a machine that is busy
+
 
 async def _run(config: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "mcwatch", "health", "-c", str(config)]

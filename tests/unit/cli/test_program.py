@@ -12,6 +12,8 @@ from mcwatch.domain.errors import ConfigError, StoreCorrupt, StoreUnavailable
 from mcwatch.simulator import PROFILES
 from tests.unit.cli.programs import Program
 
+pytestmark = pytest.mark.timeout(20)  # processes take their time on a machine that is busy
+
 COMMANDS = (
     "run", "check", "demo", "simulate", "status", "tail", "health", "backfill", "verify", "replay", "schema",
     "dead-letters", "destinations",

@@ -127,6 +127,7 @@ def test_watching_is_for_terminals(program: Program, arguments: tuple[str, ...],
     assert words in finished.err
 
 
+@pytest.mark.timeout(20)  # a process takes its time on a machine that is busy
 async def test_a_file_that_cannot_be_used_does_not_hide_the_daemon(program: Program) -> None:
     """It runs on with what it has read, and what it says of the new file is what one wants to see."""
 

@@ -15,6 +15,8 @@ from mcwatch.httpserver.streaming import tail_route
 from tests.contract.sink_events import event_document
 from tests.unit.cli.programs import Program
 
+pytestmark = pytest.mark.timeout(20)  # processes take their time on a machine that is busy
+
 EVENT = msgspec.json.encode(event_document(1)) + b"\n"
 Asked = list[TailRequest]
 

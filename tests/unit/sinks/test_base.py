@@ -119,6 +119,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.timeout(20)  # a process takes its time on a machine that is busy
 def test_a_stuck_call_does_not_keep_the_process_from_ending() -> None:
     """The interpreter ends although a call hangs for ever, as in a disk that does not answer."""
     ended = subprocess.run([sys.executable, "-c", _STUCK], timeout=20, check=False, capture_output=True)
