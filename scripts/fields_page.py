@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from types import NoneType, UnionType
 from typing import Final, Union, get_args, get_origin, get_type_hints
 
@@ -108,6 +109,7 @@ def native_fields() -> list[NativeField]:
     return list(_fields_of(Event, ""))
 
 
+@cache
 def places() -> dict[str, Mapping[str, str]]:
     """Return each format's table of places by the format's type; an empty place means that a field goes nowhere."""
     tables = {}

@@ -9,11 +9,8 @@ sender, recipients, subject, time and IP for a row without an id), so it shows n
 who knows all of that can compute it, and so prove that a certain mail is meant.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from difflib import get_close_matches
-from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
@@ -21,53 +18,10 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from mcwatch.domain.errors import ConfigError, FailureReason, PermanentError
+from mcwatch.domain.keyed_digest import KeyedDigest
+from mcwatch.domain.redaction_rules import ADDRESSES, IN_EXTRA, KEEP, OWN_NAMES, Action, fault_of
 
-
-class Action(StrEnum):
-    """What happens to a field that does not stay as it is."""
-
-    DROP = "drop"
-    HASH = "hash"
-    DOMAIN = "domain"
-
-
-KEEP = "keep"
-"""How a configuration says that a field stays."""
-_TEXT = frozenset({Action.DROP, Action.HASH, KEEP})
-_WHOLE = frozenset({Action.DROP, KEEP})
-_ADDRESS = _TEXT | {Action.DOMAIN}
-_IN_EXTRA = "extra."
-_ADDRESSES = ("from_envelope", "from_header", "to")
-FIELDS: Mapping[str, frozenset[str]] = {
-    "subject": _TEXT,
-    "from_envelope.address": _ADDRESS,
-    "from_envelope.name": _TEXT,
-    "from_header.address": _ADDRESS,
-    "from_header.name": _TEXT,
-    "to.address": _ADDRESS,
-    "to.name": _TEXT,
-    "sender_ip": _TEXT,
-    "info": _TEXT,
-    "extra": _WHOLE,
-    "previous": _WHOLE,
-}
-"""The fields a rule can name, ``extra.<key>`` aside, and what each can have."""
-_OWN_NAMES: Mapping[str, Collection[str]] = {
-    "id": ("id",),
-    "info": ("info",),
-    "subject": ("subject",),
-    "from_envelope": ("fromenv", "fromenvelope"),
-    "from_header": ("fromhdr", "fromheader"),
-    "to": ("to",),
-    "sender_ip": ("senderip", "remoteip"),
-}
-"""The API's names, in lower case, for what rules speak of: ``extra`` holds a value under them that did not fit."""
-
-# 128 bits, as in event_id and message.key: two values meet after 2^64 of them, at half the bytes of the whole digest.
-_DIGITS = 32
 _REMEMBERED = 8192
-_BLOCK_BYTES = 64
-_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 _DOMAIN = re.compile(r"\w[\w.-]*")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _PLAIN_IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}", re.ASCII)
@@ -129,24 +83,6 @@ _ENCODER = msgspec.json.Encoder()
 _NOTHING_LEFT = _Message()
 
 
-def fault_of(field: str, action: str) -> str | None:
-    """Say what is wrong with a rule, and what to write instead; None when nothing is."""
-    if field.startswith(_IN_EXTRA) and field != _IN_EXTRA:
-        allowed = _TEXT
-    elif field in FIELDS:
-        allowed = FIELDS[field]
-    elif field in {"id", "key"}:
-        return f"{field} is always hashed and cannot be named here; remove it"
-    else:
-        near = get_close_matches(field, FIELDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(FIELDS)}, extra.<key>"
-        return f"{field} is no field that can be redacted; {hint}"
-    if action in allowed:
-        return None
-    why = "domain is for addresses alone" if action == Action.DOMAIN else f"{field} is more than a text"
-    return f"{field} cannot have {action}: {why}; choose {' or '.join(sorted(allowed))}"
-
-
 class Redaction:
     """Takes out of native events what a destination must not see.
 
@@ -161,7 +97,7 @@ class Redaction:
 
     Args:
         key: the key of the hashes.
-        rules: what happens to a field, by its path in :data:`FIELDS` or ``extra.<key>``.
+        rules: what happens to a field, by its path in ``redaction_rules.FIELDS`` or ``extra.<key>``.
         keep: fields that stay, among them those that are left out unless named; a rule for the same field wins.
 
     Raises ConfigError for an empty key, an unknown field, or an action that a field cannot have.
@@ -174,8 +110,7 @@ class Redaction:
             problems.append("the key of the redaction is empty; write a long random text into it")
         if problems:
             raise ConfigError(problems)
-        block = (key if len(key) <= _BLOCK_BYTES else hashlib.sha256(key).digest()).ljust(_BLOCK_BYTES, b"\0")
-        self._inner, self._outer = (hashlib.sha256(block.translate(pad)) for pad in (_INNER, _OUTER))
+        self._digest = KeyedDigest(key).of
         # Senders, recipients and their hosts come again and again; ids, keys and subjects do not.
         self._address_digest = lru_cache(_REMEMBERED)(self._digest_of_address)
         self._ip_digest = lru_cache(_REMEMBERED)(self._digest_of_ip)
@@ -193,15 +128,15 @@ class Redaction:
         changing = {"id", *(field.partition(".")[0] for field, action in named.items() if action != KEEP)}
         self._addresses = [
             (field, self._address_change(named.get(f"{field}.address")), self._name_change(named.get(f"{field}.name")))
-            for field in _ADDRESSES
+            for field in ADDRESSES
             if field in changing
         ]
         self._keeps_previous = named.get("previous") == KEEP
         self._keeps_extra = named.get("extra") == KEEP
         self._extra = {
-            field.removeprefix(_IN_EXTRA): action for field, action in named.items() if field.startswith(_IN_EXTRA)
+            field.removeprefix(IN_EXTRA): action for field, action in named.items() if field.startswith(IN_EXTRA)
         }
-        self._hidden = {name for field in changing for name in _OWN_NAMES.get(field, ())}
+        self._hidden = {name for field in changing for name in OWN_NAMES.get(field, ())}
 
     def apply(self, native: Sequence[bytes]) -> Sequence[bytes]:
         """Redact native JSON lines, in order, one for one.
@@ -265,13 +200,6 @@ class Redaction:
             elif action == KEEP or (action is None and self._keeps_extra and name.lower() not in self._hidden):
                 left[name] = value
         return Raw(_ENCODER.encode(left)) if left else UNSET
-
-    def _digest(self, text: str) -> str:
-        # HMAC written out: with both blocks hashed beforehand it takes half the time of the hmac module.
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(text.encode())
-        outer.update(inner.digest())
-        return outer.hexdigest()[:_DIGITS]
 
     def _digest_of_address(self, address: str) -> str:
         return self._digest(address.lower())

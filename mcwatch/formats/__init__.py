@@ -1,4 +1,4 @@
-"""What the bytes are: one file per payload, each with its configuration and a pure render."""
+"""What the bytes are: one module per payload, each with its configuration and a pure render."""
 
 from typing import Annotated
 

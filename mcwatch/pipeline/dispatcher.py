@@ -1,33 +1,30 @@
 """The loop of one destination: read behind what is on its way, deliver, settle."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from datetime import timedelta
+from collections.abc import Collection, Mapping
 from math import inf
-from typing import TypeVar
 
 import structlog
 
-from mcwatch.domain.errors import FailureReason, McwatchError, StoreCorrupt, StoreUnavailable, TransientError
-from mcwatch.domain.outbox import Progress, Settlement
+from mcwatch.domain.errors import FailureReason, StoreCorrupt, StoreUnavailable, TransientError
 from mcwatch.interfaces import Store
 from mcwatch.pipeline.appetite import Appetite
 from mcwatch.pipeline.batches import BatchLimits, BatchReader
-from mcwatch.pipeline.cancelling import either, leaves
+from mcwatch.pipeline.cancelling import leaves
 from mcwatch.pipeline.confirmation import Confirmation
 from mcwatch.pipeline.delivery import MassRefusalError, UnprovenRefusalError
 from mcwatch.pipeline.flights import Flights
 from mcwatch.pipeline.inflight import InFlight
 from mcwatch.pipeline.letterbox import Letterbox
 from mcwatch.pipeline.outlet import Attempt, Outlet
+from mcwatch.pipeline.pausing import Lingering, NextLook
+from mcwatch.pipeline.settling import STORE_RETRY_SECS, Settler
+from mcwatch.pipeline.skipping import skip_backlog
 from mcwatch.telemetry.liveness import beside, resting, turns
 
-_STORE_RETRY_SECS = 1.0
 _DRAIN_PAUSE_SECS = 5.0
 _LIVELY = frozenset({FailureReason.THROTTLED, FailureReason.SERVER})
 """Answers of a receiver that is there."""
-
-T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 
@@ -56,6 +53,8 @@ class Dispatcher:
         self._appetite = Appetite(limits.max_events)
         self._letterbox = letterbox
         self._clock = outlet.clock
+        self._settler = Settler(outlet, store, letterbox)
+        self._lingering = Lingering(outlet.clock, limits.linger_secs)
         self._flights = Flights(outlet.name, {})
         self._confirmation: Confirmation | None = None
         self._carried: dict[InFlight, None] = {}
@@ -66,10 +65,7 @@ class Dispatcher:
         self._draining = False
         self._leaving = False
         self._skips = False
-        self._look_again_at: float | None = None
-        self._pause = ""
-        """Why it looks again then, and not at once."""
-        self._lingers_since: float | None = None
+        self._next_look = NextLook(outlet.clock)
 
     def drain(self) -> None:
         """Ask :meth:`run` to return once nothing can be sent, or at once when the destination is down."""
@@ -115,20 +111,11 @@ class Dispatcher:
 
     async def _begin(self) -> None:
         """Take up what an earlier process left."""
-        self._flights = Flights(self._name, await self._patiently(lambda: self._store.positions(self._name)))
+        self._flights = Flights(self._name, await self._settler.patiently(lambda: self._store.positions(self._name)))
         if acknowledgements := self.outlet.sink.acknowledgements:
             self._confirmation = Confirmation(acknowledgements, self.outlet, self._flights, self._wake.set)
-            self._confirmation.restore(await self._patiently(lambda: self._store.receipts(self._name)))
+            self._confirmation.restore(await self._settler.patiently(lambda: self._store.receipts(self._name)))
         await self._letterbox.count()
-
-    async def _patiently(self, question: Callable[[], Awaitable[T]]) -> T:
-        """Ask the store until it answers: a disk that is slow at the start must not end the daemon."""
-        while True:
-            try:
-                return await question()
-            except StoreUnavailable as error:
-                self.outlet.health.failed(self.outlet.component, error)
-            await self._clock.sleep(_STORE_RETRY_SECS)
 
     async def _follow(self, confirmation: Confirmation) -> None:
         with beside("receipts"):
@@ -143,18 +130,18 @@ class Dispatcher:
     async def _drive(self, group: asyncio.TaskGroup, accounts: Mapping[int, str]) -> None:
         while True:
             self._wake.clear()
-            self._look_again_at = None
+            self._next_look.forget()
             turns("delivery")
             await self._take_in()
             if self._skips and not self._under_way:
-                await self._skip_all()
+                await self._skip_backlog()
             await self._fill(group, accounts)
             if self._has_ended():
                 if self._confirmation:
                     await self._confirmation.ask_once_more()
                     await self._settle()
                 return
-            await self._something_happens()
+            await self._next_look.wait(self._wake, self._idling)
 
     def _has_ended(self) -> bool:
         if self._under_way or self._ended:
@@ -172,19 +159,18 @@ class Dispatcher:
             return False
         return bool(self._carried) or self._reader.waiting(self._flights.reading) > 0
 
-    async def _something_happens(self) -> None:
-        if self._look_again_at is None:
-            with self._idling():
-                await self._wake.wait()
-            return
-        delay = max(0.0, self._look_again_at - self._clock.monotonic())
-        with resting(self._pause, delay):
-            await either(self._wake.wait(), self._clock.sleep(delay))
-
     def _idling(self) -> resting:
         if self._under_way:
             return resting("batches under way", on_parts=True)
         return resting("acknowledgements awaited" if self.unconfirmed else "no event to send", inf)
+
+    async def _skip_backlog(self) -> None:
+        self._skips = False
+        self._carried.clear()
+        await skip_backlog(self.outlet, self._store, self._settler, self._flights)
+
+    async def _settle(self, attempt: Attempt | None = None) -> None:
+        await self._settler.settle(self._flights, attempt)
 
     async def _take_in(self) -> None:
         """Settle and judge what has ended."""
@@ -206,7 +192,7 @@ class Dispatcher:
         while len(self._under_way) < self.outlet.concurrency.limit:
             if gate.is_closed:
                 # Noted here and not asked again before waiting: it may open in between, and nobody would look.
-                self._look_again_in(gate.opens_at - self._clock.monotonic(), "backoff")
+                self._next_look.within(gate.opens_at - self._clock.monotonic(), "backoff")
                 return
             inflight = await self._next(dict(accounts))
             if inflight is None:
@@ -226,7 +212,7 @@ class Dispatcher:
         """Tell whether so many dead letters lie there that somebody has to look first."""
         full = await self._letterbox.is_full()
         if full:
-            self._look_again_in(self._letterbox.recheck_secs, "too many dead letters")
+            self._next_look.within(self._letterbox.recheck_secs, "too many dead letters")
         return full
 
     async def _send(self, inflight: InFlight) -> None:
@@ -253,13 +239,13 @@ class Dispatcher:
             raise
         except StoreUnavailable as unavailable:
             logger.warning("outbox_unreadable", destination=self._name, reason=str(unavailable))
-            self._look_again_in(_STORE_RETRY_SECS, "store")
+            self._next_look.within(STORE_RETRY_SECS, "store")
             return None
         except Exception as defect:
             # A defect must not end the daemon.
             logger.exception("batch_defect", destination=self._name)
             error = TransientError(f"a defect in mcwatch made no batch ({type(defect).__name__})")
-            self._look_again_in(self.outlet.failed(error, self.outlet.gate.failures_total), "backoff")
+            self._next_look.within(self.outlet.failed(error, self.outlet.gate.failures_total), "backoff")
             return None
         if found:
             self._flights.add(found)
@@ -275,26 +261,14 @@ class Dispatcher:
 
     def _is_lingering(self, busy: Collection[int]) -> bool:
         """Tell whether a batch that is not full still has time to fill up."""
-        if not self._limits.linger_secs or self._draining:
+        if self._draining or not self._limits.linger_secs:
             return False
-        waiting = self._reader.waiting(self._flights.reading, busy)
-        now = self._clock.monotonic()
-        if not waiting or waiting >= self._appetite.max_events:
-            self._lingers_since = None
-            return False
-        if self._lingers_since is None:
-            self._lingers_since = now
-        left = self._lingers_since + self._limits.linger_secs - now
-        if left <= 0:
-            self._lingers_since = None
-            return False
-        self._look_again_in(left, "linger")
-        return True
-
-    def _look_again_in(self, secs: float, reason: str) -> None:
-        at = self._clock.monotonic() + secs
-        if self._look_again_at is None or at < self._look_again_at:
-            self._look_again_at, self._pause = at, reason
+        left_secs = self._lingering.left_secs(
+            self._reader.waiting(self._flights.reading, busy), self._appetite.max_events
+        )
+        if left_secs:
+            self._next_look.within(left_secs, "linger")
+        return left_secs > 0
 
     async def _conclude(self, attempt: Attempt) -> None:
         """Settle an attempt, and decide what becomes of what is left of its batch.
@@ -332,87 +306,3 @@ class Dispatcher:
             less = self._appetite.failed(attempt.error.reason, events)
             return less and len(attempt.inflight.open()) > self._appetite.max_events
         return False
-
-    async def _settle(self, attempt: Attempt | None = None) -> None:
-        """Record how far positions can move, however long the store takes to be able to.
-
-        Nothing further is sent meanwhile: what was accepted and not recorded would be sent again.
-        """
-        settlement = self._flights.settlement()
-        if settlement is None:
-            return
-        await self._commit(settlement)
-        oldest = self._flights.settled(settlement)
-        self._letterbox.add(len(settlement.rejected))
-        if oldest is not None:
-            self._report(settlement, oldest, attempt)
-        for one in settlement.rejected:
-            logger.error(
-                "dead_letter", destination=self._name, event_id=one.event_id, reason=str(one.reason),
-                remedy="see mcwatch dead-letters list",
-            )  # fmt: skip
-
-    async def _commit(self, settlement: Settlement) -> None:
-        waited = False
-        while True:
-            try:
-                await self._store.settle(settlement)
-                break
-            except StoreCorrupt:
-                raise
-            except McwatchError as error:
-                waited = True
-                self.outlet.health.failed(self.outlet.component, error)
-                await self._clock.sleep(_STORE_RETRY_SECS)
-        if waited:
-            self.outlet.health.up(self.outlet.component)
-
-    async def _skip_all(self) -> None:
-        """Move all positions to the head; what is on its way counts as skipped as well."""
-        self._skips = False
-        heads = self._store.heads()
-        behind = {
-            account: head - self._flights.positions.setdefault(account, 0)
-            for account, head in heads.items()
-            if head > self._flights.positions.setdefault(account, 0)
-        }
-        progress = [Progress(account, heads[account], 0, 0, skipped) for account, skipped in behind.items()]
-        self._carried.clear()
-        self._flights.clear()
-        if not progress:
-            return
-        start, end = await self._patiently(self._skipped_range)
-        settlement = Settlement(self._name, progress)
-        await self._commit(settlement)
-        self._flights.settled(settlement)
-        self._flights.clear()
-        logger.error(
-            "backlog_skipped",
-            destination=self._name,
-            events=sum(behind.values()),
-            start=start,
-            end=end,
-            remedy=f"mend the destination; then mcwatch replay --destination {self._name} --from {start} --to {end}"
-            " sends what store.keep_delivered still keeps of it",
-        )
-
-    async def _skipped_range(self) -> tuple[str, str]:
-        """Return from when to when what waits now was recorded, in whole seconds around it (RFC 3339)."""
-        figures = (await self._store.snapshot()).destinations
-        oldest = next((one.oldest_waiting_at for one in figures if one.name == self._name), None)
-        now = self._clock.now()
-        return f"{oldest or now:%Y-%m-%dT%H:%M:%SZ}", f"{now + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
-
-    def _report(self, settlement: Settlement, oldest: float, attempt: Attempt | None) -> None:
-        age_secs = max(0.0, self._clock.now().timestamp() - oldest)
-        self.outlet.metrics.delivery_latency_seconds.labels(self._name).observe(age_secs)
-        if attempt is None and not any(step.delivered for step in settlement.progress):
-            return
-        logger.info(
-            "batch_delivered",
-            destination=self._name,
-            delivered=sum(step.delivered for step in settlement.progress),
-            not_selected=sum(step.not_selected for step in settlement.progress),
-            dead_letters=len(settlement.rejected),
-            **({"requests": attempt.requests, "secs": round(attempt.secs, 3)} if attempt else {}),
-        )

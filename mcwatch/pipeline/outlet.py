@@ -129,9 +129,12 @@ class Outlet:
         return AskedAgainError("the receiver asked for some events again") if delivery.is_asked_again else None
 
     def conclude(self, attempt: Attempt) -> None:
-        """Set gate, health and count by how an attempt ended; nothing was attempted when there were no requests."""
+        """Set gate, health and count by how an attempt ended; nothing was attempted when there were no requests.
+
+        One that ends with the sink, as a replay does, says nothing of a destination that is gone or has changed.
+        """
         error = attempt.error
-        if not attempt.requests:
+        if not attempt.requests or not self.is_open:
             return
         outcome = "ok" if error is None else str(error.reason)
         self.metrics.delivery_requests_total.labels(self.name, outcome).inc()

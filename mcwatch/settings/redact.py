@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from mcwatch.domain.redaction import KEEP, Action, Redaction, fault_of
+from mcwatch.domain.redaction import Redaction
+from mcwatch.domain.redaction_rules import KEEP, Action, fault_of
 from mcwatch.option_types import Config, Secret
 
 _Choice = Literal["drop", "hash", "domain", "keep"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-import mcwatch.store.sqlite.store
+import mcwatch.store.sqlite.threads
 from mcwatch.httpclient.client import HttpClient, Response
 from mcwatch.simulator.wire import SOUND, Flaw, Reply, Wire
 from mcwatch.store.sqlite.writer import After, Work, Writer
@@ -60,7 +60,7 @@ def tied_to_virtual_time() -> Iterator[None]:
         return await send(self, request, reply, replace(flaw, stall_secs=SOUND.stall_secs), now)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mcwatch.store.sqlite.store, "Writer", HeldWriter)
+        patch.setattr(mcwatch.store.sqlite.threads, "Writer", HeldWriter)
         patch.setattr(HttpClient, "request", watched)
         patch.setattr(Wire, "send", stalled)
         yield

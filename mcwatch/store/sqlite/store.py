@@ -1,13 +1,9 @@
-"""The store as the pipeline sees it: what runs on which thread, and what a full disk changes."""
+"""The store as the pipeline sees it."""
 
 import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -16,7 +12,6 @@ import structlog
 import zstandard
 
 from mcwatch.domain.delivery import Refusal
-from mcwatch.domain.errors import StoreUnavailable
 from mcwatch.domain.outbox import (
     DeadLetter,
     KeptLetter,
@@ -32,11 +27,10 @@ from mcwatch.domain.page import Feed, FeedProgress, PageTransaction
 from mcwatch.interfaces import Clock
 from mcwatch.store.sqlite import figures, letters, outbox, registry, retention
 from mcwatch.store.sqlite.backlog import Backlog
-from mcwatch.store.sqlite.connection import StoreLock, open_reader, open_writer
-from mcwatch.store.sqlite.errors import StoreFull, StoreReadOnly, full, translated, why_unwritable
-from mcwatch.store.sqlite.reserve import Reserve
+from mcwatch.store.sqlite.errors import StoreFull, full
+from mcwatch.store.sqlite.options import StoreOptions
+from mcwatch.store.sqlite.threads import StoreThreads
 from mcwatch.store.sqlite.transaction import SqlitePageTransaction
-from mcwatch.store.sqlite.writer import Writer
 from mcwatch.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -47,33 +41,6 @@ _COMPRESSION_LEVEL = -5
 logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class StoreOptions:
-    """Where the store lies and what it may use; sizes in bytes."""
-
-    path: Path
-    max_backlog_bytes: int = 2 * 2**30
-    keep_delivered: timedelta = timedelta(hours=24)
-    keep_fingerprints: timedelta = timedelta(days=31)
-    keep_dead_letters: timedelta = timedelta(days=90)
-    reserve_bytes: int = 64 * 2**20
-    max_dead_letters: int = 10_000
-
-    @property
-    def keep(self) -> retention.Keep:
-        """How long things are kept."""
-        return retention.Keep(self.keep_fingerprints, self.keep_delivered, self.keep_dead_letters)
-
-
-def _open_both(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-    writing = open_writer(path)
-    try:
-        return writing, open_reader(path)
-    except BaseException:
-        writing.close()
-        raise
-
-
 class SqliteStore:
     """``interfaces.Store`` in one file; an async context manager that holds the file's lock."""
 
@@ -81,130 +48,50 @@ class SqliteStore:
         self._options = options
         self._clock = clock
         self._metrics = metrics
-        self._reserve = Reserve(options.path, options.reserve_bytes)
+        self._threads = StoreThreads(options.path, options.reserve_bytes, clock=clock, metrics=metrics)
         self._compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
-        self._stack = ExitStack()
         self._backlog = Backlog()
         self._sweep: tuple[retention.Place, ...] = ()
         self._heads: dict[int, int] = {}
         self._sequence = 0
         self._news = asyncio.Event()
-        self.full = False
-        """The disk is full: pages are refused until the reserve could be taken back."""
-        self._is_read_only = False
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
+        await self._threads.open()
         try:
-            self._stack.enter_context(StoreLock(self._options.path))
-            writing, self._reading = await self._open()
-            self._stack.callback(self._reading.close)
-            observe = self._metrics.store_commit_duration_seconds.observe
-            self._writer = Writer(writing, self._options.path, observe, self._clock.monotonic)
-            self._writer.start()
-            self._stack.callback(self._writer.stop)
-            self._reader = self._stack.enter_context(ThreadPoolExecutor(1, "mcwatch-store-reader"))
-            self.full = self.full or not await loop.run_in_executor(self._reader, self._reserve.take)
-            self._heads = await self._read(registry.heads)
+            self._heads = await self._threads.read(registry.heads)
         except BaseException:
-            self._stack.close()
+            self._threads.shut()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self._stack.close)
+        await asyncio.to_thread(self._threads.shut)
 
-    async def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-        """Open both connections; a start on a full disk takes the reserve for what opening needs."""
-        try:
-            return await asyncio.to_thread(_open_both, self._options.path)
-        except StoreFull:
-            self._declare_full()
-            await asyncio.to_thread(self._reserve.release)
-        return await asyncio.to_thread(_open_both, self._options.path)
-
-    async def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        def ask() -> T:
-            with translated(self._options.path):
-                return question(self._reading)
-
-        return await asyncio.get_running_loop().run_in_executor(self._reader, ask)
-
-    async def _submit(self, work: Callable[[sqlite3.Connection], T], after: Callable[[T], None] | None = None) -> T:
-        try:
-            result: T = await self._writer.submit(work, asyncio.get_running_loop(), after)
-        except StoreReadOnly:
-            self._declare_read_only()
-            raise
-        return result
-
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do what must go on when the disk is full: the reserve is for it."""
-        was_full = self.full
-        try:
-            return await self._submit(work)
-        except StoreFull:
-            if was_full:
-                raise
-            self._give_up_reserve()
-        return await self._submit(work)
-
-    def _give_up_reserve(self) -> None:
-        """Have the reserve removed before any work queued from now on."""
-        if not self.full:
-            self._declare_full()
-            _ = self._writer.call(self._reserve.release, asyncio.get_running_loop())
-
-    def _declare_full(self) -> None:
-        self.full = True
-        logger.error("store_full", path=str(self._options.path), reserve_bytes=self._options.reserve_bytes)
-
-    def _declare_read_only(self) -> None:
-        if not self._is_read_only:
-            self._is_read_only = True
-            logger.error("store_read_only", path=str(self._options.path))
+    @property
+    def full(self) -> bool:
+        """The disk is full: pages are refused until the reserve could be taken back."""
+        return self._threads.full
 
     async def recover(self) -> bool:
         """Take the reserve back if there is room again; return whether pages can be committed."""
-        await self._refuse_while_read_only()
-        if not self.full:
-            return True
-        # A reserve being given up must be gone before it is taken back.
-        await self.ping()
-        try:
-            inside_bytes = await self._read(figures.shrink_log)
-        except StoreUnavailable:
-            return False
-        if await asyncio.get_running_loop().run_in_executor(self._reader, self._reserve.take_back, inside_bytes):
-            self.full = False
-            logger.info("store_has_room_again", path=str(self._options.path))
-        return not self.full
-
-    async def _refuse_while_read_only(self) -> None:
-        """Raise StoreReadOnly until a try shows that the file system takes writes again."""
-        if not self._is_read_only:
-            return
-        unwritable = await asyncio.get_running_loop().run_in_executor(self._reader, why_unwritable, self._options.path)
-        if isinstance(unwritable, StoreReadOnly):
-            raise unwritable
-        self._is_read_only = False
-        logger.info("store_writable_again", path=str(self._options.path))
+        return await self._threads.recover()
 
     async def ping(self) -> None:
         """Return when the writer thread has answered, whatever it can write."""
-        await self._writer.call(lambda: None, asyncio.get_running_loop())
+        await self._threads.ping()
 
     async def feed(self, account: str, source: str) -> Feed:
         """Register a feed, or find it again."""
-        feed = await self._write(lambda connection: registry.enrol_feed(connection, account, source))
+        feed = await self._threads.write(lambda connection: registry.enrol_feed(connection, account, source))
         self._heads.setdefault(feed.account_id, 0)
         return feed
 
     async def progress(self, feed: Feed) -> FeedProgress:
         """Return how far a feed has been read, as committed."""
-        return await self._read(lambda connection: registry.progress_of(connection, feed.id))
+        return await self._threads.read(lambda connection: registry.progress_of(connection, feed.id))
 
     async def commit_page(self, feed: Feed, work: Callable[[PageTransaction], T]) -> T:
         """Run ``work`` on the writer thread and commit it."""
@@ -225,9 +112,9 @@ class SqliteStore:
                 self._news = asyncio.Event()
 
         try:
-            result, _ = await self._submit(commit, announce)
+            result, _ = await self._threads.submit(commit, announce)
         except StoreFull:
-            self._give_up_reserve()
+            self._threads.give_up_reserve()
             raise
         return result
 
@@ -242,16 +129,16 @@ class SqliteStore:
             finally:
                 connection.execute("ROLLBACK")
 
-        return await self._read(read)
+        return await self._threads.read(read)
 
     async def enrol(self, starts: Mapping[str, bool]) -> list[str]:
         """Register the configured destinations (name: begin at the head); return those that are gone."""
         now = self._clock.now()
-        return await self._write(lambda connection: registry.enrol_destinations(connection, starts, now))
+        return await self._threads.write(lambda connection: registry.enrol_destinations(connection, starts, now))
 
     async def positions(self, destination: str) -> dict[int, int]:
         """Return the destination's position per account id."""
-        return await self._read(lambda connection: registry.positions(connection, destination))
+        return await self._threads.read(lambda connection: registry.positions(connection, destination))
 
     def heads(self) -> Mapping[int, int]:
         """Return the offset behind the newest committed event per account id."""
@@ -265,17 +152,19 @@ class SqliteStore:
 
     async def read(self, account_id: int, position: int, max_bytes: int, have: Collection[int] = ()) -> list[OutboxRow]:
         """Return outbox rows from the one that holds ``position``."""
-        return await self._read(lambda connection: outbox.read_rows(connection, account_id, position, max_bytes, have))
+        return await self._threads.read(
+            lambda connection: outbox.read_rows(connection, account_id, position, max_bytes, have)
+        )
 
     async def settle(self, settlement: Settlement) -> None:
         """Apply a settlement in one transaction."""
         now = self._clock.now()
-        await self._write(lambda connection: outbox.settle(connection, settlement, now))
+        await self._threads.write(lambda connection: outbox.settle(connection, settlement, now))
 
     async def expire(self, now: datetime) -> bool:
         """Remove a bounded amount of what is past its time; return whether more is left."""
         keep, rest = self._options.keep, self._sweep
-        expired = await self._write(lambda connection: retention.expire(connection, keep, now, rest))
+        expired = await self._threads.write(lambda connection: retention.expire(connection, keep, now, rest))
         self._sweep = expired.rest
         if expired.dead_letters:
             self._metrics.dead_letters_expired_total.inc(expired.dead_letters)
@@ -289,61 +178,63 @@ class SqliteStore:
     async def snapshot(self) -> StoreSnapshot:
         """Return all stored figures as of one moment."""
         path, limit = self._options.path, self._options.max_backlog_bytes
-        return await self._read(lambda connection: figures.snapshot(connection, path, limit, self._backlog))
+        return await self._threads.read(lambda connection: figures.snapshot(connection, path, limit, self._backlog))
 
     async def backlog_bytes(self) -> int:
         """Return the stored bytes that some destination has not received."""
-        return await self._read(lambda connection: figures.backlog_bytes(connection, self._backlog))
+        return await self._threads.read(lambda connection: figures.backlog_bytes(connection, self._backlog))
 
     async def backlog_of(self, destination: str) -> int:
         """Return the stored bytes that one destination has not received."""
-        return await self._read(lambda connection: outbox.backlog_of(connection, destination))
+        return await self._threads.read(lambda connection: outbox.backlog_of(connection, destination))
 
     async def channel(self, destination: str) -> UUID:
         """Return what a receiver may know an enrolled destination by."""
-        return await self._read(lambda connection: registry.channel(connection, destination))
+        return await self._threads.read(lambda connection: registry.channel(connection, destination))
 
     async def receipts(self, destination: str) -> list[Receipt]:
         """Return what was handed over and is not settled, by account and offset."""
-        return await self._read(lambda connection: outbox.receipts(connection, destination))
+        return await self._threads.read(lambda connection: outbox.receipts(connection, destination))
 
     async def standings(self, destination: str) -> list[Standing]:
         """Return where each account stands for a destination."""
-        return await self._read(lambda connection: outbox.standings(connection, destination))
+        return await self._threads.read(lambda connection: outbox.standings(connection, destination))
 
     async def offset_at(self, account_id: int, moment: datetime) -> int | None:
         """Return the offset of the account's first kept event recorded at ``moment`` or later."""
-        return await self._read(lambda connection: outbox.offset_at(connection, account_id, moment))
+        return await self._threads.read(lambda connection: outbox.offset_at(connection, account_id, moment))
 
     async def offset_before(self, account_id: int, moment: datetime) -> int | None:
         """Return the offset behind the account's last kept event recorded before ``moment``."""
-        return await self._read(lambda connection: outbox.offset_before(connection, account_id, moment))
+        return await self._threads.read(lambda connection: outbox.offset_before(connection, account_id, moment))
 
     async def destinations(self) -> list[str]:
         """Return the names of the destinations that are not released."""
-        return await self._read(registry.destinations)
+        return await self._threads.read(registry.destinations)
 
     async def forget(self, destination: str) -> Released | None:
         """Release a destination at once; None when there is none of that name."""
         now_secs = int(self._clock.now().timestamp())
-        return await self._write(lambda connection: registry.forget_destination(connection, destination, now_secs))
+        return await self._threads.write(
+            lambda connection: registry.forget_destination(connection, destination, now_secs)
+        )
 
     async def dead_letters(self, destination: str | None, limit: int) -> list[DeadLetter]:
         """List dead letters, newest first."""
-        return await self._read(lambda connection: letters.newest(connection, destination, limit))
+        return await self._threads.read(lambda connection: letters.newest(connection, destination, limit))
 
     async def dead_letter_count(self, destination: str) -> int:
         """Return how many dead letters a destination has."""
-        return await self._read(lambda connection: letters.count(connection, destination))
+        return await self._threads.read(lambda connection: letters.count(connection, destination))
 
     async def letters(self, choice: LetterChoice, after: int, limit: int) -> list[KeptLetter]:
         """Return the chosen dead letters behind number ``after``, oldest first."""
-        return await self._read(lambda connection: letters.chosen(connection, choice, after, limit))
+        return await self._threads.read(lambda connection: letters.chosen(connection, choice, after, limit))
 
     async def discard(self, choice: LetterChoice, most: int) -> int:
         """Remove up to ``most`` of the chosen dead letters for good; return how many."""
-        return await self._write(lambda connection: letters.discard(connection, choice, most))
+        return await self._threads.write(lambda connection: letters.discard(connection, choice, most))
 
     async def retried(self, delivered: Sequence[int], refused: Mapping[int, Refusal]) -> None:
         """Remove the dead letters that were delivered after all, and write the newest refusal to the others."""
-        await self._write(lambda connection: letters.retried(connection, delivered, refused.items()))
+        await self._threads.write(lambda connection: letters.retried(connection, delivered, refused.items()))

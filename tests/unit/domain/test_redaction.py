@@ -9,7 +9,8 @@ import pytest
 
 from mcwatch.domain.errors import ConfigError, PermanentError
 from mcwatch.domain.event import EVENT_ID_AT, Event, Message
-from mcwatch.domain.redaction import FIELDS, Action, Redaction, _Event, _Message
+from mcwatch.domain.redaction import Redaction, _Event, _Message
+from mcwatch.domain.redaction_rules import FIELDS, Action
 from mcwatch.formats.base import NativeEvent
 from mcwatch.sources.lenient import SPELLINGS
 

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from mcwatch.domain.event import Event, EventKind, Message, encode_lines
 from mcwatch.domain.record import Address
-from mcwatch.domain.redaction import FIELDS, Action, Redaction
+from mcwatch.domain.redaction import Redaction
+from mcwatch.domain.redaction_rules import FIELDS, Action
 from mcwatch.formats import FormatConfig
 from mcwatch.formats.base import events
 from tests.unit.domain.rows import TIMES, WHOLES, maybe

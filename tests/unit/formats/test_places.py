@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 
 import pytest
 from pydantic import TypeAdapter
@@ -19,6 +20,7 @@ _COMMON = {"message.attachments"}
 """Fields whose values cannot be told from those of others."""
 
 
+@cache
 def _payload(name: str) -> tuple[bool, str]:
     """Render the full event; return whether it is JSON, and the text."""
     form = TypeAdapter(FormatConfig).validate_python({"type": name}).build()

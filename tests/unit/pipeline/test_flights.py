@@ -286,7 +286,7 @@ class Run:
         # First of all: what is asked for later may be younger, and then says more.
         positions = await self.lab.store.positions("hook")
         letters = {int(one.event_id, 16) for one in await self.lab.store.dead_letters("hook", 10_000)}
-        skipped = await self.lab.store._read(
+        skipped = await self.lab.store._threads.read(
             lambda connection: connection.execute("SELECT account_id, start_offset, end_offset FROM skip").fetchall()
         )
         for at, feed in enumerate(self.feeds):

@@ -7,7 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from mcwatch.app.destination import view_of
-from mcwatch.domain.redaction import Action, Redaction
+from mcwatch.domain.redaction import Redaction
+from mcwatch.domain.redaction_rules import Action
 from mcwatch.domain.selection import Selection
 from mcwatch.formats.json import JsonFormat
 from mcwatch.pipeline.batches import BatchLimits, BatchReader, View

@@ -8,7 +8,8 @@ import pytest
 
 from mcwatch.domain.delivery import Batch, Verdicts
 from mcwatch.domain.errors import AuthError, FailureReason, PermanentError, ThrottledError, TransientError
-from mcwatch.domain.redaction import Action, Redaction
+from mcwatch.domain.redaction import Redaction
+from mcwatch.domain.redaction_rules import Action
 from mcwatch.domain.selection import Selection
 from mcwatch.formats.json import JsonFormat
 from mcwatch.pipeline.batches import BatchLimits, View

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from mcwatch.domain.errors import ConfigError
-from mcwatch.domain.redaction import Action, Redaction
+from mcwatch.domain.redaction import Redaction
+from mcwatch.domain.redaction_rules import Action
 from mcwatch.option_types import Secret
 from mcwatch.settings.redact import RedactConfig
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mcwatch.domain.errors import McwatchError, StoreCorrupt, StoreUnavailable
-from mcwatch.store.sqlite import store as store_module
+from mcwatch.store.sqlite import threads as store_threads
 from mcwatch.store.sqlite.connection import APPLICATION_ID, StoreLock, migrations, open_reader, open_writer
 from mcwatch.store.sqlite.errors import full
 from tests.contract.store_kit import SqliteEngine, append_numbers
@@ -255,7 +255,7 @@ async def test_start_on_a_full_disk_takes_the_reserve(path: Path, monkeypatch: p
             raise full(place)
         return open_writer(place)
 
-    monkeypatch.setattr(store_module, "open_writer", open_if_room)
+    monkeypatch.setattr(store_threads, "open_writer", open_if_room)
     async with opened(path, reserve_bytes=4096) as store:
         assert store.full
         assert not reserve.exists()

@@ -12,62 +12,17 @@ The schema, its descriptions included, is in tests/schemas/ocsf. Decisions that 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
-from msgspec import Struct
 from pydantic import Field
 
-from mcwatch.formats.base import NativeAddress, NativeEvent, NativeMessage, NativeStay, events, ip_version, severity
+from mcwatch.formats.base import NativeAddress, NativeEvent, NativeMessage, events, ip_version, severity
+from mcwatch.formats.ocsf.activity import Activity, Email, Endpoint, Metadata, Name, Rest, Unmapped
 from mcwatch.interfaces import Format
 from mcwatch.option_types import Config
 
 OCSF_VERSION: Final = "1.7.0"
-
-PLACES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "schema": "metadata.log_version",
-        "event_id": "metadata.uid",
-        "kind": "metadata.event_code",
-        "account": "metadata.tenant_uid",
-        "source": "metadata.source",
-        "occurred_at": "time",
-        "observed_at": "metadata.logged_time",
-        "message.id": "metadata.original_event_uid",
-        "message.key": "message_trace_uid",
-        "message.status": "status_code, status",
-        "message.info": "status_detail",
-        "message.subject": "email.subject",
-        "message.route": "direction",
-        "message.from_envelope.address": "from",
-        "message.from_envelope.name": "unmapped.message.from_envelope.name",
-        "message.from_header.address": "email.from, email.from_mailbox",
-        "message.from_header.name": "email.from_mailbox",
-        "message.to.address": "email.to, email.to_mailboxes",
-        "message.to.name": "email.to_mailboxes",
-        "message.sender_ip": "src_endpoint.ip, unmapped.message.sender_ip",
-        "message.attachments": "unmapped.message.attachments",
-        "message.received_at": "unmapped.message.received_at",
-        "message.sent_at": "unmapped.message.sent_at",
-        "message.spam_score": "unmapped.message.spam_score",
-        "message.detection_level": "unmapped.message.detection_level",
-        "message.size": "email.size",
-        "message.attempts": "attempt",
-        "message.created_at": "unmapped.message.created_at",
-        "message.next_attempt_at": "unmapped.message.next_attempt_at",
-        "message.locked_until": "unmapped.message.locked_until",
-        "message.priority": "unmapped.message.priority",
-        "message.extra": "unmapped.message.extra",
-        "previous": "unmapped.previous",
-        "queue.type": "unmapped.queue.type",
-        "queue.first_seen_at": "unmapped.queue.first_seen_at",
-        "queue.last_seen_at": "unmapped.queue.last_seen_at",
-        "queue.dwell_secs": "unmapped.queue.dwell_secs",
-        "queue.polls": "unmapped.queue.polls",
-        "queue.visit": "unmapped.queue.visit",
-    }
-)
-"""Where each native field goes; of several places, the first that fits or all of them."""
 
 _CATEGORY: Final = 4
 _CLASS: Final = 4009
@@ -108,84 +63,8 @@ _PRODUCT = msgspec.Raw(msgspec.json.encode({"vendor_name": "Mimecast", "name": "
 _SECURITY_CONTROL = msgspec.Raw(b'["security_control"]')
 
 
-class _Metadata(Struct, omit_defaults=True, gc=False):
-    version: str
-    product: msgspec.Raw
-    uid: str
-    event_code: str
-    tenant_uid: str
-    source: str
-    log_version: str
-    logged_time: int
-    original_event_uid: str | None = None
-    profiles: msgspec.Raw | None = None
-
-
-class _Email(Struct, omit_defaults=True, gc=False, rename={"from_": "from"}):
-    from_: str | None = None
-    from_mailbox: str | None = None
-    to: list[str] | None = None
-    to_mailboxes: list[str] | None = None
-    subject: str | None = None
-    size: int | None = None
-
-
-class _Endpoint(Struct, gc=False):
-    ip: str
-
-
-class _Name(Struct, gc=False):
-    name: str
-
-
-class _Rest(Struct, omit_defaults=True, gc=False):
-    from_envelope: _Name | None = None
-    sender_ip: str | None = None
-    attachments: bool | None = None
-    received_at: str | None = None
-    sent_at: str | None = None
-    spam_score: int | float | None = None
-    detection_level: str | None = None
-    created_at: str | None = None
-    next_attempt_at: str | None = None
-    locked_until: str | None = None
-    priority: str | None = None
-    extra: dict[str, Any] | None = None
-
-
-class _Unmapped(Struct, omit_defaults=True, gc=False):
-    message: _Rest | None = None
-    previous: dict[str, Any] | None = None
-    queue: NativeStay | None = None
-
-
-class _Activity(Struct, omit_defaults=True, gc=False, rename={"from_": "from"}):
-    activity_id: int
-    category_uid: int
-    class_uid: int
-    type_uid: int
-    time: int
-    severity_id: int
-    direction_id: int
-    metadata: _Metadata
-    email: _Email
-    direction: str | None = None
-    status_id: int | None = None
-    status: str | None = None
-    status_code: str | None = None
-    status_detail: str | None = None
-    action_id: int | None = None
-    disposition_id: int | None = None
-    disposition: str | None = None
-    attempt: int | None = None
-    from_: str | None = None
-    message_trace_uid: str | None = None
-    src_endpoint: _Endpoint | None = None
-    unmapped: _Unmapped | None = None
-
-
 _ENCODER = msgspec.json.Encoder()
-_NOTHING = _Rest()
+_NOTHING = Rest()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -200,12 +79,12 @@ def _mailbox(entry: NativeAddress) -> str:
     return f"{entry.name} <{entry.address}>" if entry.address else entry.name
 
 
-def _email(message: NativeMessage) -> _Email:
+def _email(message: NativeMessage) -> Email:
     sender, to = message.from_header, message.to
     # The API writes an empty text where there is no address.
     address = sender.address or None if sender is not None else None
     recipients = [entry.address for entry in to if entry.address] if to else None
-    return _Email(
+    return Email(
         address,
         None if sender is None or sender.name is None else _mailbox(sender),
         [] if address is None and not recipients else recipients or None,
@@ -215,10 +94,10 @@ def _email(message: NativeMessage) -> _Email:
     )
 
 
-def _unmapped(event: NativeEvent, message: NativeMessage, broken_ip: str | None) -> _Unmapped | None:
+def _unmapped(event: NativeEvent, message: NativeMessage, broken_ip: str | None) -> Unmapped | None:
     envelope = message.from_envelope
-    rest = _Rest(
-        None if envelope is None or envelope.name is None else _Name(envelope.name),
+    rest = Rest(
+        None if envelope is None or envelope.name is None else Name(envelope.name),
         broken_ip,
         message.attachments,
         message.received_at,
@@ -234,17 +113,17 @@ def _unmapped(event: NativeEvent, message: NativeMessage, broken_ip: str | None)
     found = None if rest == _NOTHING else rest
     if found is None and event.previous is None and event.queue is None:
         return None
-    return _Unmapped(found, event.previous, event.queue)
+    return Unmapped(found, event.previous, event.queue)
 
 
-def _activity(event: NativeEvent) -> _Activity:
+def _activity(event: NativeEvent) -> Activity:
     message = event.message
     route, status, ip, envelope = message.route, message.status, message.sender_ip, message.from_envelope
     activity = _FIRST_SEEN.get(route, _TRACE) if event.kind == "message.seen" else _TRACE
     direction_id, direction = _DIRECTIONS.get(route) or (_OTHER, route)
     outcome = _OUTCOMES.get(status) or _Outcome(_OTHER, status)
     is_ip = bool(ip and len(ip) <= _LONGEST_IP and ip_version(ip))
-    return _Activity(
+    return Activity(
         activity,
         _CATEGORY,
         _CLASS,
@@ -252,7 +131,7 @@ def _activity(event: NativeEvent) -> _Activity:
         _milliseconds(event.occurred_at),
         _LOW if severity(event) > 3 else _INFORMATIONAL,
         direction_id,
-        _Metadata(
+        Metadata(
             OCSF_VERSION,
             _PRODUCT,
             event.event_id,
@@ -276,7 +155,7 @@ def _activity(event: NativeEvent) -> _Activity:
         message.attempts,
         None if envelope is None else envelope.address or None,
         message.key,
-        _Endpoint(ip) if is_ip and ip else None,
+        Endpoint(ip) if is_ip and ip else None,
         _unmapped(event, message, None if is_ip else ip),
     )
 
