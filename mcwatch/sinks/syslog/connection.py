@@ -76,7 +76,9 @@ class Connection:
         outstanding: Callable[[int], int | None] = unacknowledged_bytes,
         heard: Callable[[bytes], None] | None = None,
     ) -> Self:
-        """Connect and shake hands; ``tls`` is the context and the name to check. Raises OSError, ssl.SSLError too.
+        """Connect and shake hands; ``tls`` is the context and the name to check.
+
+        Raises LostError when the peer closes during the handshake, else OSError, ssl.SSLError too.
 
         ``heard`` is given what the peer says, and nothing (``b""``) when the connection is lost; without it what the
         peer says is dropped.
@@ -91,7 +93,10 @@ class Connection:
             session = None
             if tls:
                 session = TlsSession(*tls)
-                await session.handshake(sock)
+                try:
+                    await session.handshake(sock)
+                except ConnectionResetError as error:
+                    raise LostError from error
             connection = cls(sock, session, user_timeout_secs, outstanding, heard)
             loop.add_reader(sock.fileno(), connection._read)
         except BaseException:
@@ -108,7 +113,11 @@ class Connection:
         """Hand ``data`` to the kernel; raises LostError, OSError."""
         self._read()  # a close that arrived since the last batch
         self.raise_if_lost()
-        await self._loop.sock_sendall(self._sock, self._tls.encrypted(data) if self._tls else data)
+        try:
+            await self._loop.sock_sendall(self._sock, self._tls.encrypted(data) if self._tls else data)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            self._read()  # what the peer said before it closed, such as a TLS alert, tells more than the broken pipe
+            raise LostError from self._why or error
 
     async def send(self, data: bytes) -> None:
         """Send ``data`` and return once the peer's kernel has acknowledged all of it; raises LostError, OSError.

@@ -17,7 +17,7 @@ class TlsSession:
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
 
     async def handshake(self, sock: socket.socket) -> None:
-        """Shake hands; raises ssl.SSLError or OSError."""
+        """Shake hands; raises ssl.SSLError or OSError, ConnectionResetError when the peer closes without a word."""
         loop = asyncio.get_running_loop()
         done = False
         while not done:
@@ -66,4 +66,5 @@ class TlsSession:
     async def _flush(self, sock: socket.socket) -> None:
         data = self._outgoing.read()
         if data:
-            await asyncio.get_running_loop().sock_sendall(sock, data)
+            with suppress(BrokenPipeError, ConnectionResetError):  # what is read next says why the peer has closed
+                await asyncio.get_running_loop().sock_sendall(sock, data)

@@ -2,12 +2,17 @@
 
 import asyncio
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 
 import pytest
+import trustme
 
 from mcwatch.sinks.syslog.connection import Connection, LostError, unacknowledged_bytes
+from mcwatch.sinks.syslog.translate import turned_away
+
+_MORE_THAN_BUFFERS_HOLD = bytes(2**24)
 
 
 @pytest.fixture
@@ -177,3 +182,65 @@ async def test_the_first_bytes_count_only_when_the_peer_has_stayed(listener: soc
         await connection.send(b"x")
         assert asyncio.get_running_loop().time() - before < 0.1
         connection.close()
+
+
+async def test_what_a_peer_said_before_it_broke_the_connection_is_still_heard(listener: socket.socket) -> None:
+    """A write that fails is a lost connection, and the peer's last words came first."""
+    heard: list[bytes] = []
+    address = (socket.AF_INET, listener.getsockname())
+    connection = await Connection.open(address, None, user_timeout_secs=1, heard=heard.append)
+    peer, _ = await asyncio.get_running_loop().sock_accept(listener)
+    writing = asyncio.create_task(connection.write(_MORE_THAN_BUFFERS_HOLD))
+    await asyncio.get_running_loop().sock_recv(peer, 1)
+    peer.send(b"no")
+    peer.close()  # with bytes unread, so the kernel resets the connection
+    with pytest.raises(LostError):
+        await writing
+    connection.close()
+    assert heard == [b"no", b""]
+
+
+async def test_an_alert_explains_a_write_that_failed(listener: socket.socket) -> None:
+    """With TLS 1.3 our certificate is refused after the handshake, perhaps while the first bytes are on their way."""
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    server.verify_mode = ssl.CERT_REQUIRED
+    answers, says = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = server.wrap_bio(answers, says, server_side=True)
+    loop = asyncio.get_running_loop()
+    opening = asyncio.create_task(
+        Connection.open((socket.AF_INET, listener.getsockname()), (client, "127.0.0.1"), user_timeout_secs=1)
+    )
+    peer, _ = await loop.sock_accept(listener)
+    answers.write(await loop.sock_recv(peer, 65536))
+    with pytest.raises(ssl.SSLWantReadError):
+        session.do_handshake()
+    await loop.sock_sendall(peer, says.read())
+    connection = await opening
+    answers.write(await loop.sock_recv(peer, 65536))
+    with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN_A_CERTIFICATE"):
+        session.do_handshake()
+    writing = asyncio.create_task(connection.write(_MORE_THAN_BUFFERS_HOLD))
+    await loop.sock_recv(peer, 1)
+    peer.send(says.read())
+    peer.close()
+    with pytest.raises(LostError) as lost:
+        await writing
+    connection.close()
+    assert isinstance(lost.value.__cause__, ssl.SSLError)
+    assert "sink.tls" in turned_away(lost.value, "siem.example:6514").remedy
+
+
+async def test_a_peer_that_closes_during_the_handshake_has_turned_us_away(listener: socket.socket) -> None:
+    """Without a word of why: what such a receiver may want names TLS."""
+    address = (socket.AF_INET, listener.getsockname())
+    opening = asyncio.create_task(
+        Connection.open(address, (ssl.create_default_context(), "127.0.0.1"), user_timeout_secs=1)
+    )
+    peer, _ = await asyncio.get_running_loop().sock_accept(listener)
+    peer.close()
+    with pytest.raises(LostError) as lost:
+        await opening
+    assert "sink.tls" in turned_away(lost.value, "siem.example:6514").remedy

@@ -11,7 +11,7 @@ from mcwatch.sinks.syslog.datagram import DatagramSink
 from mcwatch.sinks.syslog.encoder import Encoder
 from mcwatch.sinks.syslog.rfc5424 import Facility, Header, Origin
 from tests.contract.sink_events import batch_of, event, numbered
-from tests.contract.sink_targets.base import free_port
+from tests.fakes.http_server import free_port
 
 
 async def test_what_no_datagram_holds_is_refused_alone() -> None:
