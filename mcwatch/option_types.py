@@ -5,7 +5,9 @@ They accept what people write (``5m``, ``512KiB``, ``{file: /run/secrets/x}``) a
 
 import re
 from decimal import Decimal
+from errno import EINVAL
 from pathlib import Path
+from stat import S_ISREG
 from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -111,6 +113,8 @@ class Secret:
             return self._value or ""
         try:
             status = self._path.stat()
+            if not S_ISREG(status.st_mode):  # a pipe would be waited for, by everything
+                raise OSError(EINVAL, "it is not a regular file")
             stamp = (status.st_mtime_ns, status.st_ino)
             if stamp != self._stamp:
                 self._cached = self._path.read_text("utf-8").removesuffix("\n").removesuffix("\r")

@@ -76,6 +76,17 @@ class AccountPart:
         client, allowed = self.live.client, self.config.api.max_requests_per_minute
         return verdict(sum(source.requests_per_minute for source in self.live.sources), allowed, client.pressure)
 
+    @property
+    def components(self) -> list[Component]:
+        """What is up or down of it."""
+        name = self.config.name
+        return [Component.of_account(name), *(Component.of_source(name, one.name) for one in self.live.sources)]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a command reads its past."""
+        return self.finder is not None and self.finder.turn.locked()
+
     async def close_when_idle(self) -> None:
         """Close once no command reads the account's past; when cancelled, at once."""
         try:

@@ -30,6 +30,7 @@ class StopSignals:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
         self.reload = asyncio.Event()
+        self._is_installed = False
 
     def install(self) -> None:
         """Take the signals of the process."""
@@ -37,6 +38,13 @@ class StopSignals:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
         loop.add_signal_handler(signal.SIGHUP, self.reload.set)
+        self._is_installed = True
+
+    def hold_reloads(self) -> None:
+        """Have SIGHUP do nothing any more: a loop that closes gives it back, and it would kill what is left."""
+        if self._is_installed:
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _stop(self, number: int) -> None:
         if self.stop.is_set():
@@ -92,12 +100,14 @@ class Runner:
                 await self._wind_down(crew, reloader, signals.hurry)
                 for task in others:
                     task.cancel()
+                reloader.abandon()
         except* StoreCorrupt as errors:
             error = next(leaves(errors))
             logger.critical("store_corrupt", reason=str(error))
             raise error from None
         finally:
             application.reload = not_running
+            signals.hold_reloads()
             service.close()
         logger.info("stopped")
 

@@ -117,7 +117,9 @@ class PastRanges:
         Raises what a request for a token raises: with API 2.0 it tells the API's time, by which ranges are measured.
         """
         if finder.client.skew_secs is None:
-            await finder.client.prepare()
+            # A reload closes the client of a changed account as soon as it can have the turn.
+            async with finder.turn:
+                await finder.client.prepare()
         window, notes = check_window(Window(request.start, request.end)), []
         now = whole_second(finder.client.server_now())
         if window.end > now:

@@ -4,7 +4,7 @@ A file that cannot be used changes nothing; the log, a metric and the status say
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from mcwatch.app.crew import Crew
 from mcwatch.app.wiring import Application
 from mcwatch.domain.errors import ConfigError, McwatchError, StoreCorrupt
 from mcwatch.domain.reloading import Reloaded, differing
-from mcwatch.settings import Settings, load
+from mcwatch.settings import Settings
 from mcwatch.telemetry.logs import configure
 
 _PATIENCE_SECS = 10.0
@@ -24,6 +24,8 @@ _PATIENCE_SECS = 10.0
 
 _FIXED = ("http", "store")
 """Sections that only a restart changes: what listens, and what everything else stands on."""
+
+_STOPPING = "mcwatch is just stopping: nothing has been reloaded"
 
 logger = structlog.get_logger(__name__)
 
@@ -57,33 +59,39 @@ class Reloader:
             await self._asked.wait()
             self._asked.clear()
             waiting, self._waiting = self._waiting, []
-            async with self._turn:
+            outcome: Reloaded | McwatchError = ConfigError([_STOPPING])
+            try:
                 with announced():
                     outcome = await self._attempt()
-            for answer in waiting:
-                if answer.done():
-                    continue
-                if isinstance(outcome, McwatchError):
-                    answer.set_exception(outcome)
-                else:
-                    answer.set_result(outcome)
+            finally:
+                _tell(waiting, outcome)
 
     async def end(self) -> None:
-        """Let a reload that goes on come to its end, and begin none after it."""
+        """Let an exchange that goes on come to its end, and begin none after it; a file being read is not waited for.
+
+        Whoever ends the loops calls :meth:`abandon` when they have ended.
+        """
+        self._has_ended = True
         async with self._turn:
-            self._has_ended = True
+            pass
+
+    def abandon(self) -> None:
+        """Close at once what commands still use, and answer whoever still waits."""
         for task in self._closing:
             task.cancel()
+        _tell(self._waiting, ConfigError([_STOPPING]))
 
     async def _attempt(self) -> Reloaded | McwatchError:
         config = self._application.config
-        if self._has_ended:
-            return ConfigError(["mcwatch is just stopping: nothing has been reloaded"])
         if config is None:
             logger.warning("reload_not_possible", remedy="this daemon was started without a configuration file")
             return ConfigError(["there is no configuration file to read again"])
         try:
-            changed = await self._exchange(config.file)
+            settings = await asyncio.to_thread(config.read)
+            async with self._turn:
+                if self._has_ended:
+                    return ConfigError([_STOPPING])
+                changed = await self._exchange(config.file, settings)
         except StoreCorrupt:
             raise
         except McwatchError as error:
@@ -104,29 +112,47 @@ class Reloader:
         config.refused(self._application.clock.now(), problems)
         self._application.metrics.config_last_reload_successful.set(0)
 
-    async def _exchange(self, file: Path) -> Reloaded:
-        """Read the file, build what it changes, and only then end and start anything."""
+    async def _exchange(self, file: Path, settings: Settings) -> Reloaded:
+        """Build what the settings change, and only then end and start anything."""
         parts, crew = self._application.parts, self._crew
-        before, settings = parts.settings, await asyncio.to_thread(load, file)
+        before = parts.settings
         _refuse_fixed(file, before, settings)
         changes = parts.changes(settings)
         prepared = await parts.prepare(settings, changes)
-        await crew.stop_polling(parts.pollers_of(changes.accounts.stopped))
-        await crew.stop_delivering(changes.destinations.stopped, _PATIENCE_SECS)
-        retired = parts.withdraw(prepared)
-        parts.install(prepared)
+        try:
+            # Polling rests as briefly as can be: a slow receiver must not cost snapshots of a queue.
+            await crew.stop_delivering(changes.destinations.stopped, _PATIENCE_SECS)
+            await crew.stop_polling(parts.pollers_of(changes.accounts.stopped))
+            # What the old ones had committed must have been written before the new ones ask where they stand.
+            await self._application.store.ping()
+        except asyncio.CancelledError:
+            await parts.take_back(prepared.accounts, changes)
+            raise
+        # From here on nothing waits, and loops run again before anything that is only shown.
+        retired = parts.exchange(prepared)
         crew.deliver({part.config.name: part.dispatcher for part in prepared.destinations})
         crew.poll({name: poller for part in prepared.accounts for name, poller in part.pollers.items()})
         for part in retired:
             self._close(part)
+        parts.show(prepared, retired)
         if settings.log != before.log:
             configure(settings.log.level, settings.log.format)
         return changes
 
     def _close(self, part: AccountPart) -> None:
-        closing = self._group.create_task(part.close_when_idle(), name=f"close {part.config.name}")
+        closing = self._group.create_task(self._application.parts.see_off(part), name=f"close {part.config.name}")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+
+def _tell(waiting: Iterable[asyncio.Future[Reloaded]], outcome: Reloaded | McwatchError) -> None:
+    for answer in waiting:
+        if answer.done():
+            continue
+        if isinstance(outcome, McwatchError):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
 
 
 def _refuse_fixed(file: Path, before: Settings, after: Settings) -> None:

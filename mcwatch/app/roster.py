@@ -1,6 +1,7 @@
 """The accounts and destinations at work, and how a changed configuration exchanges some of them."""
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from mcwatch.app.destination import DestinationPart, build_destination, view_of
 from mcwatch.app.ranges import PastRanges
 from mcwatch.app.resending import Resending
 from mcwatch.app.shared import Shared
-from mcwatch.domain.errors import ConfigError
+from mcwatch.domain.errors import ConfigError, StoreUnavailable
 from mcwatch.domain.event import FINDER, QUEUE
 from mcwatch.domain.reloading import Reloaded, compare
 from mcwatch.mimecast.endpoints import Endpoint
@@ -49,6 +50,8 @@ class Roster:
         """By the destination's name."""
         self.account_names: dict[int, str] = {}
         """By the store's id of the account; those that are gone stay, for their events are still delivered."""
+        self._gone: set[str] = set()
+        """Destinations that the log has said of that they are gone."""
         self._shared = shared
         self._ranges = ranges
         self._resending = resending
@@ -71,11 +74,16 @@ class Roster:
         try:
             return await self._prepare(settings, changes, accounts)
         except BaseException:
-            for account in accounts:
-                await account.close()
-            for name in changes.accounts.added:
-                self._forget_account(name)
+            await self.take_back(accounts, changes)
             raise
+
+    async def take_back(self, accounts: Iterable[AccountPart], changes: Reloaded) -> None:
+        """Close accounts that do not come to be installed, and have nothing speak of them."""
+        for account in accounts:
+            await account.close()
+            for source in account.pollers.keys() - self.pollers.keys():
+                self._shared.health.forget(Component.of_source(account.config.name, source.partition("/")[2]))
+        self._forget_accounts(changes.accounts.added)
 
     async def _prepare(self, settings: Settings, changes: Reloaded, accounts: list[AccountPart]) -> Prepared:
         began = set(changes.destinations.started)
@@ -95,14 +103,22 @@ class Roster:
             raise ConfigError(problems)
         for account in accounts:
             await account.enrol()
-        await self._enrol_destinations(settings)
         most = settings.store.max_dead_letters
-        destinations = [await build_destination(one, views[one.name], self._shared, most) for one in configs]
+        await self._shared.store.enrol(_starts(self.settings) | _starts(settings))
+        try:
+            destinations = [await build_destination(one, views[one.name], self._shared, most) for one in configs]
+            # Only when nothing else can fail: those that are gone are released in the end, at work or not.
+            await self._note_gone(settings)
+        except BaseException:
+            # New ones that nobody drives would hold up for ever all that comes.
+            with suppress(StoreUnavailable):
+                await self._shared.store.enrol(_starts(self.settings))
+            raise
         return Prepared(settings, changes, accounts, destinations)
 
-    async def _enrol_destinations(self, settings: Settings) -> None:
-        starts = {one.name: one.start == "latest" for one in settings.destinations}
-        for name in await self._shared.store.enrol(starts):
+    async def _note_gone(self, settings: Settings) -> None:
+        told, self._gone = self._gone, set(await self._shared.store.enrol(_starts(settings)))
+        for name in sorted(self._gone - told):
             logger.warning(
                 "destination_gone",
                 destination=name,
@@ -114,47 +130,27 @@ class Roster:
         """Name the pollers of accounts, as ``account/source``."""
         return [name for account in accounts for name in self.accounts[account].pollers]
 
-    def withdraw(self, prepared: Prepared) -> list[AccountPart]:
-        """Take out what a configuration changes or lacks, and whose loops have ended; return the accounts' parts."""
-        changes, retired = prepared.changes, []
-        pollers = {name for part in prepared.accounts for name in part.pollers}
-        for name in changes.accounts.stopped:
-            part = self.accounts.pop(name)
-            retired.append(part)
+    def exchange(self, prepared: Prepared) -> list[AccountPart]:
+        """Put prepared parts in the place of those whose loops have ended; return the accounts' parts that were there.
+
+        Whoever has the loops starts the new ones, and has :meth:`show` called.
+        """
+        changes = prepared.changes
+        retired = [self.accounts.pop(name) for name in changes.accounts.stopped]
+        for part in retired:
             for poller in part.pollers:
                 del self.pollers[poller]
-            gone = [one.name for one in part.live.sources if f"{name}/{one.name}" not in pollers]
-            for source in gone:
-                self._shared.health.forget(Component.of_source(name, source))
-            if gone:
-                # Not every figure of a source bears its name: the account's begin anew.
-                self._shared.metrics.forget(account=name)
         for name in changes.accounts.removed:
             self._ranges.remove(name)
-            self._forget_account(name)
         for name in changes.destinations.stopped:
             del self.dispatchers[name]
         for name in changes.destinations.removed:
             self._resending.remove(name)
-            self._shared.health.forget(Component.of_destination(name))
-            self._shared.metrics.forget(destination=name)
+        self._install(prepared)
         return retired
 
-    def _forget_account(self, name: str) -> None:
-        health = self._shared.health
-        health.forget(Component.of_account(name))
-        for source in (FINDER, QUEUE):
-            health.forget(Component.of_source(name, source))
-        self._shared.metrics.forget(account=name)
-
-    def install(self, prepared: Prepared) -> None:
-        """Put prepared parts where everybody finds them; whoever has the loops starts them."""
+    def _install(self, prepared: Prepared) -> None:
         settings = self.settings = prepared.settings
-        self._shared.metrics.initialise(
-            {account.name: [source.type for source in account.sources] for account in settings.accounts},
-            prepared.changes.destinations.added,
-            [str(endpoint) for endpoint in Endpoint],
-        )
         for account in prepared.accounts:
             name = account.config.name
             self.accounts[name] = account
@@ -168,10 +164,50 @@ class Roster:
         skips = [one.name for one in settings.destinations if one.when_full == "skip"]
         self._shared.pressure.need_not_wait_for({name: self.dispatchers[name].skip for name in skips})
 
+    def show(self, prepared: Prepared, retired: Iterable[AccountPart] = ()) -> None:
+        """Have health and metrics speak of what is there since an exchange, and of nothing else."""
+        health, changes, settings = self._shared.health, prepared.changes, prepared.settings
+        # Not every figure of a source bears its name: where one is gone, all of the account's begin anew.
+        poorer = [part.config.name for part in retired if not part.pollers.keys() <= self.pollers.keys()]
+        self._forget_accounts(poorer)
+        for component in (one for name in poorer if name in self.accounts for one in self.accounts[name].components):
+            health.expect(component)
+        for name in changes.destinations.stopped:
+            # What ailed a destination as it was may ail it no more; with nothing to send, it would never be found out.
+            health.forget(Component.of_destination(name))
+        self._shared.metrics.forget("destination", changes.destinations.removed)
+        self._shared.metrics.initialise(
+            {account.name: [source.type for source in account.sources] for account in settings.accounts},
+            changes.destinations.started,
+            [str(endpoint) for endpoint in Endpoint],
+        )
+
+    def _forget_accounts(self, names: Collection[str]) -> None:
+        for name in names:
+            self._shared.health.forget(Component.of_account(name))
+            for source in (FINDER, QUEUE):
+                self._shared.health.forget(Component.of_source(name, source))
+        self._shared.metrics.forget("account", names)
+
+    async def see_off(self, part: AccountPart) -> None:
+        """Close an account that was exchanged, as soon as no command uses it."""
+        is_used = part.is_used
+        try:
+            await part.close_when_idle()
+        finally:
+            if is_used and part.config.name not in self.accounts:
+                # What the command has done since was counted, and would be shown for ever.
+                self._forget_accounts([part.config.name])
+
     async def close(self) -> None:
         """Close every account."""
         for part in self.accounts.values():
             await part.close()
+
+
+def _starts(settings: Settings) -> dict[str, bool]:
+    """Return the destinations, and whether they begin at the head when the store does not know them."""
+    return {one.name: one.start == "latest" for one in settings.destinations}
 
 
 def _by_name(configs: Iterable[AccountConfig] | Iterable[DestinationConfig]) -> dict[str, object]:

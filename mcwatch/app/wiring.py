@@ -156,7 +156,9 @@ class Application:
             accounts=Changes([one.name for one in self._settings.accounts]),
             destinations=Changes([one.name for one in self._settings.destinations]),
         )
-        self.parts.install(await self.parts.prepare(self._settings, everything))
+        prepared = await self.parts.prepare(self._settings, everything)
+        self.parts.exchange(prepared)
+        self.parts.show(prepared)
         await self._stack.enter_async_context(self._resending)
         await self.pressure.refresh()
         if self._serves:

@@ -4,7 +4,6 @@ import signal
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
@@ -13,16 +12,9 @@ from tests.acceptance import configuration
 from tests.acceptance.conftest import PLENTY
 from tests.acceptance.counterparts import Hook
 from tests.acceptance.daemon import Daemon, write_config
+from tests.acceptance.reloading import reload
 from tests.acceptance.waiting import eventually
 from tests.fakes.hec import Hec
-
-
-async def _reload(daemon: Daemon, place: Path, config: dict[str, Any] | str, *, outcome: str = "reloaded") -> None:
-    """Write the file, send the signal, and wait until the daemon says what came of it."""
-    before = len(daemon.find(outcome))
-    write_config(place, config)
-    daemon.signal(signal.SIGHUP)
-    await eventually(lambda: len(daemon.find(outcome)) > before)
 
 
 async def test_accounts_and_destinations_come_and_go(place: Path, webhook: Hook) -> None:
@@ -35,11 +27,11 @@ async def test_accounts_and_destinations_come_and_go(place: Path, webhook: Hook)
         async with Daemon(place, configuration.whole([one], [first])) as daemon:
             simulator.add_mail("one", subject="before")
             await eventually(lambda: "before" in webhook.subjects())
-            await _reload(daemon, place, configuration.whole([one, two], [first, second]))
+            await reload(daemon, place, configuration.whole([one, two], [first, second]))
             assert ["account two added", "destination second added"] == daemon.find("reloaded")[0]["changed"]
             simulator.add_mail("two", subject="of two")
             await eventually(lambda: "of two" in webhook.subjects() and "of two" in late.subjects())
-            await _reload(daemon, place, configuration.whole([two], [second]))
+            await reload(daemon, place, configuration.whole([two], [second]))
             simulator.add_mail("two", subject="after")
             await eventually(lambda: "after" in late.subjects())
             assert "after" not in webhook.subjects()
@@ -72,7 +64,7 @@ async def test_a_file_that_is_wrong_leaves_the_old_one_at_work(
             (config | {"accounts": [config["accounts"][0] | {"api": {"auth": {"type": "none"}}}]}, "auth"),
         ):
             failures = len(daemon.find("reload_failed"))
-            await _reload(daemon, place, wrong, outcome="reload_failed")
+            await reload(daemon, place, wrong, outcome="reload_failed")
             [line] = daemon.find("reload_failed")[failures:]
             assert any(says in problem for problem in line["problems"]), line
             report = await daemon.status()
@@ -81,7 +73,7 @@ async def test_a_file_that_is_wrong_leaves_the_old_one_at_work(
             assert 0 == (await daemon.metrics()).value("config_last_reload_successful")
         simulator.add_mail(subject="meanwhile")
         await eventually(lambda: ["meanwhile"] == webhook.subjects())
-        await _reload(daemon, place, config)
+        await reload(daemon, place, config)
         report = await daemon.status()
         assert ("", None) == (report["config"]["error"], report["config"]["failed_at"])
         assert report["healthy"]
@@ -97,11 +89,11 @@ async def test_files_that_parts_need_are_read_before_anything_is_touched(
     async with Daemon(place, configuration.whole([account], [hook])) as daemon:
         broken = account | {"api": account["api"] | {"tls": {"ca_file": "nowhere.pem"}}}
         redacted = hook | {"redact": {"key": {"file": "no-key"}, "fields": {"subject": "hash"}}}
-        await _reload(daemon, place, configuration.whole([broken], [redacted]), outcome="reload_failed")
+        await reload(daemon, place, configuration.whole([broken], [redacted]), outcome="reload_failed")
         simulator.add_mail(subject="goes on")
         await eventually(lambda: ["goes on"] == webhook.subjects())
         (place / "no-key").write_text("0123456789abcdef0123456789abcdef")
-        await _reload(daemon, place, configuration.whole([broken], [redacted]), outcome="reload_failed")
+        await reload(daemon, place, configuration.whole([broken], [redacted]), outcome="reload_failed")
         assert "accounts.demo.api.tls" in daemon.find("reload_failed")[-1]["problems"][0]
         assert "" == (await daemon.get("/readyz")).json().get("reason", "")
         assert 0 == await daemon.stop()
@@ -115,7 +107,7 @@ async def test_a_credential_that_is_mended_is_tried_at_once(place: Path, simulat
     async with Daemon(place, configuration.whole([bad], [hook])) as daemon:
         simulator.add_mail(subject="waited for")
         await eventually(lambda: daemon.find("component_down", source="message_finder"))
-        await _reload(daemon, place, configuration.whole([good], [hook]))
+        await reload(daemon, place, configuration.whole([good], [hook]))
         began = time.monotonic()
         await eventually(lambda: ["waited for"] == webhook.subjects())
         assert time.monotonic() - began < 15, "it waited for the probe of the old one"
@@ -138,7 +130,7 @@ async def test_nothing_is_lost_or_doubled_while_everything_is_exchanged(
             if turn % 2:
                 # In the middle of it: some of them have arrived, and others are on their way.
                 await eventually(lambda: len(webhook.lines) > 4 * turn)  # noqa: B023 - waited for
-            await _reload(daemon, place, changed)
+            await reload(daemon, place, changed)
         await eventually(lambda: {f"mail {number}" for number in range(80)} == set(webhook.subjects()))
         (await daemon.metrics()).assert_conserved()
         assert 0 == await daemon.stop()
@@ -154,7 +146,7 @@ async def test_a_destination_that_hangs_is_exchanged_all_the_same(
         deaf.may_answer.clear()
         simulator.add_mail(subject="stuck")
         await eventually(lambda: deaf.requests)
-        await _reload(daemon, place, configuration.whole([account], [configuration.hook(webhook.url)]))
+        await reload(daemon, place, configuration.whole([account], [configuration.hook(webhook.url)]))
         await eventually(lambda: ["stuck"] == webhook.subjects())
         assert 0 == await daemon.stop()
 
@@ -167,7 +159,7 @@ async def test_unacknowledged_batches_outlive_the_exchange(place: Path, simulato
         simulator.add_mail(subject="pending")
         await eventually(hec.posts)
         changed = configuration.splunk(hec.url, batch={"max_events": 100})
-        await _reload(daemon, place, configuration.whole([account], [changed]))
+        await reload(daemon, place, configuration.whole([account], [changed]))
         await eventually(lambda: hec.indexers[0].asked)
         assert 1 == (await daemon.metrics()).value("outbox_events", destination="splunk")
         hec.is_slow = False

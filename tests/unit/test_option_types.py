@@ -1,5 +1,6 @@
 """The field types that every component's options are made of."""
 
+import os
 import pickle
 import ssl
 from pathlib import Path
@@ -173,3 +174,10 @@ def test_tls_options(tmp_path: Path) -> None:
     built = TlsConfig(ca_file=tmp_path / "ca.pem", verify=False).build()
     assert built == TlsOptions(ca_file=tmp_path / "ca.pem", verify=False)
     assert TlsConfig().build().context().verify_mode is ssl.CERT_REQUIRED
+
+
+def test_a_secret_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe would hold up whoever reads it, a reload or the loop itself, until somebody writes."""
+    os.mkfifo(tmp_path / "secret")
+    with pytest.raises(ConfigError, match="secret cannot be read: it is not a regular file"):
+        Secret(path=tmp_path / "secret").reveal()

@@ -15,7 +15,8 @@ from mcwatch.app.resending import Resending, Way
 from mcwatch.domain.delivery import Batch, Verdicts
 from mcwatch.domain.errors import AuthError, McwatchError, PermanentError, TransientError
 from mcwatch.domain.outbox import LetterChoice, Progress, Settlement
-from mcwatch.domain.redaction import Action, Redaction
+from mcwatch.domain.redaction import Redaction
+from mcwatch.domain.redaction_rules import Action
 from mcwatch.domain.resending import LetterRequest, ReplayedStep, ReplayPlan, ReplayRequest, ReplayStep, RetriedStep
 from mcwatch.domain.selection import Selection
 from mcwatch.formats.json import JsonFormat

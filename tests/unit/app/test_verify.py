@@ -347,6 +347,6 @@ async def test_a_full_disk_does_not_keep_from_comparing(tmp_path: Path, monkeypa
     async with past(tmp_path) as world:
         await mails(world, 5)
         monkeypatch.setattr(Reserve, "take_back", lambda *_: False)
-        world.application.store.full = True
+        world.application.store._threads.full = True
         report = await world.verify(world.ago(hours=1))
     assert (5, 5, 0, 0, 0) == figures(report)

@@ -18,13 +18,14 @@ from mcwatch.telemetry import logs
 def _logging_as_before() -> Iterator[None]:
     """Give the process its logging back; pytest's own handlers must not be closed by ours."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
+    structlog.reset_defaults()
     root.handlers = []
     yield
     root.handlers = handlers
     root.setLevel(level)
     logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    structlog.configure(**before)
     structlog.contextvars.clear_contextvars()
 
 

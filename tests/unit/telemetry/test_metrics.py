@@ -103,3 +103,17 @@ def test_many_accounts_do_not_multiply_the_failure_series(registry: CollectorReg
 
     assert registry.get_sample_value("mcwatch_polls_total", labels | {"outcome": "ok"}) == 0
     assert registry.get_sample_value("mcwatch_polls_total", labels | {"outcome": FailureReason.TIMEOUT}) is None
+
+
+def test_all_series_of_what_is_gone_are_removed_and_no_others(registry: CollectorRegistry) -> None:
+    """Whatever other labels they have, histograms too; names that are not known are not minded."""
+    metrics = Metrics(registry)
+    metrics.initialise(dict.fromkeys(("a", "b", "c"), BOTH), ["splunk"], ["token"])
+    for name in ("a", "b", "c"):
+        metrics.poll_duration_seconds.labels(name, "message_finder").observe(1.0)
+    metrics.forget("account", ["a", "c", "never there"])
+    metrics.forget("destination", [])
+
+    samples = [sample for family in registry.collect() for sample in family.samples]
+    assert {"b"} == {sample.labels["account"] for sample in samples if "account" in sample.labels}
+    assert {"splunk"} == {sample.labels["destination"] for sample in samples if "destination" in sample.labels}
