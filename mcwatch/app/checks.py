@@ -44,9 +44,10 @@ def budget(account: AccountConfig) -> CheckResult:
     allowed = account.api.max_requests_per_minute
     discovered = sum(source.domain_per_minute for source in account.sources)
     for_each = f" and {discovered:.1f} for each domain that is discovered" if discovered else ""
+    rows_for_each = f" and {discovered * _MINUTES_A_DAY:,.0f} for each of those domains" if discovered else ""
     detail = (
         f"needs {needed:.1f} requests a minute{for_each} while mail is quiet, may make {allowed}; "
-        f"writes about {searches_a_day:,.0f} rows a day to the tenant's search log"
+        f"writes about {searches_a_day:,.0f} rows a day{rows_for_each} to the tenant's search log"
     )
     remedy = "" if needed <= allowed else REMEDY
     return CheckResult(f"account {account.name}: requests", needed <= allowed, detail, remedy)

@@ -20,6 +20,7 @@ from mcwatch.domain.status import (
     SourceStatus,
     StatusReport,
     StoreStatus,
+    problems,
 )
 from mcwatch.interfaces import Source
 from mcwatch.mimecast.client import MimecastClient
@@ -55,10 +56,10 @@ class Daemon:
 def build_report(daemon: Daemon, figures: StoreSnapshot) -> StatusReport:
     """Put the report of a running daemon together."""
     feeds = {(feed.account, feed.source): feed for feed in figures.feeds}
-    return StatusReport(
+    report = StatusReport(
         version=__version__,
         live=True,
-        healthy=daemon.health.healthy and not daemon.paused and not (daemon.config and daemon.config.error),
+        healthy=daemon.health.healthy,
         at=daemon.at,
         started_at=daemon.started_at,
         uptime_secs=round((daemon.at - daemon.started_at).total_seconds(), 1),
@@ -74,6 +75,7 @@ def build_report(daemon: Daemon, figures: StoreSnapshot) -> StatusReport:
             if one.name in daemon.unacknowledged
         ],
     )
+    return msgspec.structs.replace(report, healthy=report.healthy and not problems(report))
 
 
 def offline_report(

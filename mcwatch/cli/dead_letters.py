@@ -129,7 +129,7 @@ def retry(
     else:
         console().print(f"{delivered:,} dead letters delivered")
         for why, count in left.items():
-            console().print(f"{count:,} stay: {why}")
+            console().print(f"{count:,} {'stays' if count == 1 else 'stay'}: {why}")
     if left:
         raise typer.Exit(1)
 

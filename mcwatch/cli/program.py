@@ -41,6 +41,15 @@ EXIT_CODES = {
 """What ends how, for the page of the commands."""
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 
+_SHORT = {
+    tail: "Show events as the running daemon records them.",
+    health: "Ask the running daemon whether it is alive.",
+    backfill: "Read a past range again and record what is new.",
+    verify: "Read a past range again and compare it.",
+    replay: "Send a past range to a destination again.",
+}
+"""What the list of commands says where the first sentence of a command is too long for 80 columns."""
+
 program = typer.Typer(
     name="mcwatch",
     help="Watches the mail flow of Mimecast accounts and feeds every message to a SIEM.",
@@ -52,7 +61,7 @@ program = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (run, check, demo, simulate, status, tail, health, backfill, verify, replay, schema):
-    program.command()(command)
+    program.command(short_help=_SHORT.get(command))(command)
 program.add_typer(dead_letters, name="dead-letters")
 program.add_typer(destinations, name="destinations")
 

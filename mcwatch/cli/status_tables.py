@@ -90,7 +90,10 @@ def _accounts(report: StatusReport, *, wide: bool) -> RenderableType:
     rows: list[tuple[Text | str, ...]] = []
     for account, source in _sources(report):
         success = texts.ago(source.last_success_at, report.at) if report.live else "–"
-        row = (account.name, source.name, _state(report, source.up), success, texts.duration(source.lag_secs))
+        # A first catch-up may take hours, and is neither up nor down before its end.
+        catching_up = report.live and source.up is None and source.received > 0
+        how = text("reading") if catching_up else _state(report, source.up)
+        row = (account.name, source.name, how, success, texts.duration(source.lag_secs))
         figures = (texts.count(source.received), texts.count(source.new), texts.count(source.undecodable))
         rows.append((*row, *figures) if wide else (*row, texts.count(source.new)))
     names = ("account", "source", "state", "last success", "lag")

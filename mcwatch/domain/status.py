@@ -272,7 +272,7 @@ class Problem:
 
 
 def problems(report: StatusReport) -> list[Problem]:
-    """Return what is down or rests, the store first."""
+    """Return what is down, rests, or waits for somebody to look at it, the store first."""
     store = report.store
     found = [] if store.state == "ok" else [Problem("store", store.reason or store.state, store.remedy)]
     if report.config and report.config.error:
@@ -280,10 +280,20 @@ def problems(report: StatusReport) -> list[Problem]:
     found.extend(Problem("polling pauses", reason) for reason in store.paused)
     for account in report.accounts:
         found.extend(_account_problems(account))
-    found.extend(
-        Problem(f"destination {one.name}", one.reason, one.remedy) for one in report.destinations if one.up is False
-    )
+    for one in report.destinations:
+        found.extend(_destination_problems(one))
     return found
+
+
+def _destination_problems(one: DestinationStatus) -> Iterator[Problem]:
+    if one.up is False:
+        yield Problem(f"destination {one.name}", one.reason, one.remedy)
+    if one.dead_letters:
+        yield Problem(
+            f"dead letters of {one.name}",
+            f"{one.dead_letters:,} events were refused for good and are kept",
+            f"mcwatch dead-letters list --destination {one.name} says why; then retry or discard them",
+        )
 
 
 def _account_problems(account: AccountStatus) -> Iterator[Problem]:
@@ -293,3 +303,9 @@ def _account_problems(account: AccountStatus) -> Iterator[Problem]:
         # A source that is down for its account's reason would only say the same again.
         if source.reason and source.reason != account.reason:
             yield Problem(f"source {account.name} {source.name}", source.reason, source.remedy)
+    if account.undecodable_letters:
+        yield Problem(
+            f"unreadable rows of {account.name}",
+            f"{account.undecodable_letters:,} rows of the API could not be read and are kept",
+            "mcwatch dead-letters list shows them; please report what they look like, then discard them",
+        )

@@ -5,13 +5,16 @@ import ipaddress
 import os
 import socket
 
-from mcwatch.domain.errors import ConfigError
+from mcwatch.domain.errors import ConfigError, FailureReason, TransientError
 
 _REMEDIES = {
     errno.EADDRINUSE: "another program listens there: stop it, or give this mcwatch another port",
     errno.EACCES: "ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose a higher port",
     errno.EADDRNOTAVAIL: "this machine has no such address: use one it has, 127.0.0.1, or 0.0.0.0 for all",
 }
+
+_PASSING = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
+"""Another program may be about to end, and a network about to come up, when a machine starts."""
 
 
 def parse(listen: str) -> tuple[str, int]:
@@ -32,7 +35,11 @@ def is_loopback(address: str) -> bool:
 
 
 def open_socket(listen: str) -> socket.socket:
-    """Bind the address; raises ConfigError that names ``http.listen``, the address and what to do."""
+    """Bind the address; raises ConfigError that names ``http.listen``, the address and what to do.
+
+    Raises TransientError, with the same words, where the address may be free or there in a moment: whoever started this
+    may try again.
+    """
     host, port = parse(listen)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -44,7 +51,10 @@ def open_socket(listen: str) -> socket.socket:
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "choose another address")
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigError([f"http.listen: cannot listen on {listen}: {reason}; {remedy}"]) from error
+        problem = f"http.listen: cannot listen on {listen}: {reason}"
+        if error.errno in _PASSING:
+            raise TransientError(problem, reason=FailureReason.CONNECTION, remedy=remedy) from error
+        raise ConfigError([f"{problem}; {remedy}"]) from error
 
 
 def _bound(family: int, address: tuple[object, ...]) -> socket.socket:

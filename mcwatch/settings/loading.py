@@ -9,7 +9,7 @@ from mcwatch.domain.errors import ConfigError
 from mcwatch.settings.document import Document, KeyPath, read
 from mcwatch.settings.environment import overrides, process_environment, unknown_names
 from mcwatch.settings.models import Settings
-from mcwatch.settings.problems import from_validation, key_text
+from mcwatch.settings.problems import UNKNOWN_KEY, from_validation, key_text
 from mcwatch.settings.references import resolve, secret_files
 
 
@@ -67,7 +67,7 @@ class _Loading:
         if variable:
             self._found.append((0, f"environment: {variable}: {text}"))
             return
-        if origin := self._resolved.variables.get(path):
+        if (origin := self._resolved.variables.get(path)) and not text.startswith(UNKNOWN_KEY):
             text = f"{text}, from the environment variable {origin}" if origin not in text else text
         line = self._document.line(path)
         self._found.append((line, f"{self._document.file}:{line}: {key_text(path)}: {text}"))

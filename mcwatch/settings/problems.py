@@ -16,6 +16,7 @@ from mcwatch.settings.models import Settings
 from mcwatch.settings.notation import written
 from mcwatch.settings.places import Place, key_names, locate
 
+UNKNOWN_KEY = "unknown key"
 _LONGEST_VALUE = 60
 _LEADS = {"keep_fingerprints": ("store", "keep_fingerprints")}
 """The keys that checks of the whole configuration speak of."""
@@ -63,7 +64,7 @@ def _unknown_key(details: ErrorDetails, place: Place) -> str:
     known = list(key_names(place.model)) if place.model else []
     near = difflib.get_close_matches(str(place.path[-1]), known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(known)}"
-    return f"unknown key; {hint}"
+    return f"{UNKNOWN_KEY}; {hint}"
 
 
 def _missing_key(details: ErrorDetails, place: Place) -> str:

@@ -35,7 +35,7 @@ LEFT: dict[str, str] = {
     r"(\S+/)?pip install --no-deps \.": "builds the wheel of tests/integration/test_release.py, with a tool it fetches",
     r"sha256sum -c SHA256SUMS": _RELEASE,
     r'sqlite3 \S+ "(\.backup|VACUUM INTO) .*"': "run by tests/acceptance/test_documentation_backup.py",
-    r'kill -HUP "\$\(pidof -s mcwatch\)"': "run by tests/acceptance/test_reload.py, with the process's own number",
+    r'kill -HUP "\$\(cat \S+\.lock\)"': "run by tests/acceptance/test_reload.py, with the process's own number",
     rf"systemctl (daemon-reload|(enable --now|disable --now|start|stop|restart|reload|status|show) ({_UNIT})( .*)?)": (
         _SYSTEMD
     ),

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from mcwatch.domain.domains import domains
 from mcwatch.domain.identity import Identity
 from mcwatch.domain.page import FeedProgress
 from mcwatch.domain.status import CheckResult, SourceReading
@@ -17,7 +18,7 @@ from mcwatch.mimecast.client import MimecastClient
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.option_types import Config, Duration
 from mcwatch.sources.base import SourceConfigBase, SourceContext
-from mcwatch.sources.message_finder.discovery import CURSOR, DISCOVER, DomainsOption, read_domains
+from mcwatch.sources.message_finder.discovery import CURSOR, DISCOVER, DomainsOption, discover, read_domains
 from mcwatch.sources.message_finder.ledger import Ledger
 from mcwatch.sources.message_finder.reader import Manner
 from mcwatch.sources.message_finder.readings import reading_of
@@ -183,11 +184,18 @@ class MessageFinderConfig(SourceConfigBase):
         )
 
     async def examine(self, client: MimecastClient) -> CheckResult | None:
-        """Read some rows twice: are ids the same at both times? None without a search to make, or with no need to."""
-        searches = self.all_searches()
-        if not searches or self.identity is Identity.CONTENT:
+        """Read some rows twice: are ids the same at both times? None where that plays no part.
+
+        Where domains are discovered, this is also the first search: listing them needs another right than searching.
+        """
+        searches, matters = self.all_searches(), self.identity is not Identity.CONTENT
+        if self.discovers:
+            found = domains(await discover(client, None))
+            searches = searches or searches_for(searches_of_domains(found))
+        elif not matters:
             return None
-        return await compare_ids(client, searches[0], self.search_reason)
+        compared = await compare_ids(client, searches[0], self.search_reason)
+        return compared if matters else None
 
     def reading(self, progress: FeedProgress, now: datetime) -> SourceReading:
         """Return what every search has read, as the store tells."""

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gzip
-import socket
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from aiohttp import web
 from mcwatch import __version__
 from mcwatch.domain.errors import FailureReason, McwatchError, MisconfiguredError, TransientError
 from mcwatch.httpclient.client import ClientOptions, HttpClient, Response
+from tests.fakes.http_server import free_port
 from tests.unit.httpclient.servers import http_server, raw_server
 
 
@@ -195,13 +195,6 @@ async def test_environment_proxies_are_ignored(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     async with http_server(echo) as port:
         assert 200 == (await fetch(f"http://127.0.0.1:{port}/")).status
-
-
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def failure(url: str, options: ClientOptions | None = None) -> McwatchError:

@@ -13,8 +13,8 @@ from aiohttp import web
 from mcwatch.domain.errors import AuthError, FailureReason, McwatchError, MisconfiguredError, TransientError
 from mcwatch.httpclient.client import ClientOptions, HttpClient
 from mcwatch.tls import TlsOptions
+from tests.fakes.http_server import free_port
 from tests.unit.httpclient.servers import http_server, raw_server
-from tests.unit.httpclient.test_client import free_port
 
 
 async def ok(_request: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from mcwatch.domain.errors import ConfigError, StoreUnavailable
+from mcwatch.domain.errors import StoreUnavailable, TransientError
 from mcwatch.domain.outbox import StoreSnapshot
 from mcwatch.domain.status import StatusReport
 from mcwatch.httpclient.client import ClientOptions, HttpClient, Response
@@ -262,9 +262,9 @@ async def test_one_account_has_a_page_of_its_own(server: HttpServer) -> None:
     assert b"Destinations" not in fragment.body
 
 
-async def test_a_port_in_use_is_a_configuration_error(daemon: Daemon, server: HttpServer) -> None:
+async def test_a_port_in_use_may_be_free_again(daemon: Daemon, server: HttpServer) -> None:
     """The second server does not start and says which option to change."""
-    with pytest.raises(ConfigError, match=rf"http.listen: cannot listen on 127.0.0.1:{server.port}"):
+    with pytest.raises(TransientError, match=rf"http.listen: cannot listen on 127.0.0.1:{server.port}"):
         await HttpServer(Listener(f"127.0.0.1:{server.port}"), daemon.views).__aenter__()
 
 

@@ -95,8 +95,9 @@ async def test_a_reader_that_takes_nothing_holds_nobody_up(tmp_path: Path, monke
     assert 1 < made < 40
 
 
-async def test_a_slow_reader_gets_all_up_to_the_last_line(tmp_path: Path) -> None:
+async def test_a_slow_reader_gets_all_up_to_the_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was on its way when the server closes arrives."""
+    monkeypatch.setattr(streaming, "_FAREWELL_SECS", 0.4)
     many = b"x" * 2_000_000 + b"\n"
 
     async def lines(_body: bytes) -> AsyncGenerator[bytes, None]:

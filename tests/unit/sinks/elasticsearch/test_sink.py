@@ -1,7 +1,6 @@
 """The elasticsearch sink against a strict receiver on loopback."""
 
 import json
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ from mcwatch.domain.errors import (
 from mcwatch.interfaces import Sink
 from mcwatch.sinks.elasticsearch import ElasticsearchSinkConfig
 from tests.contract.sink_events import MAIL_CONTENT, event, large, numbered
-from tests.contract.sink_targets.base import free_port
 from tests.fakes.elasticsearch import BulkReceiver, Failure, Options, whole_error
+from tests.fakes.http_server import free_port
 
 _STREAM = "logs-mimecast-default"
 
@@ -71,7 +70,7 @@ async def test_a_batch_is_one_request(receiver: BulkReceiver) -> None:
 
 async def test_what_is_sent_twice_is_there_once(receiver: BulkReceiver) -> None:
     """A batch whose acceptance did not become known is accepted again and doubles nothing."""
-    async with _sink(receiver) as sink:
+    async with _sink(receiver, timeout="400ms") as sink:
         receiver.answers.clear()
         with pytest.raises(TransientError):
             await sink.deliver(numbered(3))
@@ -268,7 +267,7 @@ async def test_too_large_is_refused_by_the_server_itself(receiver: BulkReceiver)
 
 async def test_the_next_node_takes_over(receiver: BulkReceiver) -> None:
     """A node that is not there is passed over at once."""
-    away = f"http://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
+    away = f"http://127.0.0.1:{free_port()}"
     async with _sink(receiver, url=[away, receiver.url]) as sink:
         assert ALL_ACCEPTED == await sink.deliver(numbered(2))
 

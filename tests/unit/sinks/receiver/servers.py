@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from mcwatch.sinks.receiver import Receiver, ReceiverOptions, Target
+from tests.fakes.http_server import free_port
 from tests.unit.httpclient.servers import http_server
-from tests.unit.httpclient.test_client import free_port
 
 
 class Server:

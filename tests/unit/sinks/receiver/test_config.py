@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from mcwatch.interfaces import Sink
 from mcwatch.sinks.receiver import ReceiverConfig, Target, basic
+from tests.fakes.sink import FakeSink
 
 
 class _Config(ReceiverConfig):
@@ -16,7 +17,7 @@ class _Config(ReceiverConfig):
 
     @override
     def build(self, channel: UUID | None = None) -> Sink:
-        raise NotImplementedError
+        return FakeSink()
 
 
 @pytest.mark.parametrize(

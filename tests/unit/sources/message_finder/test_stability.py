@@ -1,5 +1,7 @@
 """``mcwatch check`` reads some rows twice."""
 
+import pytest
+
 from mcwatch.domain.status import CheckResult
 from mcwatch.simulator import FinderRules, SimulatorConfig
 from mcwatch.sources.message_finder import MessageFinderConfig
@@ -41,8 +43,16 @@ async def test_nothing_to_compare() -> None:
 
 
 async def test_where_ids_do_not_matter_nothing_is_asked() -> None:
-    """By content ids play no part; domains yet to be discovered leave nothing to search for."""
+    """By content ids play no part."""
     async with world() as there:
         assert await _examined(there, identity="content") is None
-        assert await _examined(there, searches=[], domains="discover") is None
         assert [] == there.client.asked
+
+
+@pytest.mark.parametrize("options", [{}, {"identity": "content"}])
+async def test_where_domains_are_discovered_the_finder_is_tried_too(options: dict[str, str]) -> None:
+    """A role that may list domains and not search fails the check, not the first poll."""
+    async with world(_busy(stable_ids=True)) as there:
+        found = await _examined(there, searches=[], domains="discover", **options)
+        assert [False, True] == sorted({"searchReason" in item for item in there.client.asked})
+    assert (found is None) == bool(options)
