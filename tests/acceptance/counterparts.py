@@ -2,64 +2,19 @@
 
 import asyncio
 import json
-import socket
-import ssl
 import zlib
-from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 from aiohttp import web
 
+from tests.fakes.http_server import HttpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 Event = dict[str, Any]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def free_port() -> int:
-    """Return a port on which nothing listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-class HttpServer:
-    """Any HTTP server on loopback."""
-
-    def __init__(self, handler: Handler, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
-        self.port = port
-        self._handler = handler
-        self._tls = tls
-        self._runner: web.AppRunner | None = None
-
-    @property
-    def url(self) -> str:
-        """Its base URL."""
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
-
-    async def start(self) -> None:
-        """Listen, on the same port as before if there was one."""
-        application = web.Application(client_max_size=2**26)
-        application.router.add_route("*", "/{path:.*}", self._handler)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls, reuse_address=True).start()
-        self.port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        """Listen no more; connections are closed."""
-        if self._runner:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
 
 class Hook(HttpServer):

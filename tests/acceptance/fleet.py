@@ -1,6 +1,5 @@
 """One receiver of every kind at once, each with faults, and what each of them ended up with."""
 
-import asyncio
 import json
 import random
 import re
@@ -13,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.acceptance.counterparts import Hook
+from tests.acceptance.waiting import pass_time
 from tests.fakes.elasticsearch import BulkReceiver, whole_error
 from tests.fakes.hec import TOKEN, Hec, said
 from tests.integration.rsyslog import Receiver, Rsyslog, rsyslogd
@@ -134,7 +134,7 @@ class Fleet:
     async def misbehave(self) -> None:
         """Index what Splunk has taken, and let things happen to all receivers, for ever."""
         while True:
-            await asyncio.sleep(_INDEXED_EVERY_SECS)
+            await pass_time(_INDEXED_EVERY_SECS)
             self.hec.index()
             if self._strikes():
                 self.hec.answers.append(self._befalls_hec)

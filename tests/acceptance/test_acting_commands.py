@@ -10,9 +10,10 @@ from aiohttp import web
 from mcwatch.simulator import Simulator
 from tests.acceptance import configuration
 from tests.acceptance.configuration import Config
-from tests.acceptance.counterparts import Hook, free_port
+from tests.acceptance.counterparts import Hook
 from tests.acceptance.daemon import CONFIG, Daemon, run_command, write_config
 from tests.acceptance.waiting import eventually
+from tests.fakes.http_server import free_port
 
 _MAILS = 12
 _FROM = ("--from", "50m")

@@ -12,9 +12,10 @@ from mcwatch.domain.event import EventKind
 from mcwatch.simulator import Simulator
 from tests.acceptance import configuration
 from tests.acceptance.configuration import Config
-from tests.acceptance.counterparts import Hook, free_port
+from tests.acceptance.counterparts import Hook
 from tests.acceptance.daemon import CONFIG, Daemon, Process, fetch, run_command, write_config
 from tests.acceptance.waiting import eventually
+from tests.fakes.http_server import free_port
 
 _EXAMPLE = Path(__file__).parents[2] / "config" / "mcwatch.example.yaml"
 

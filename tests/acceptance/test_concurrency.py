@@ -1,6 +1,5 @@
 """A slow receiver and many accounts: requests side by side, order kept in each account, one gate for all of them."""
 
-import asyncio
 import json
 import time
 import zlib
@@ -12,9 +11,10 @@ from aiohttp import web
 from mcwatch.simulator import AccountConfig, Simulator, SimulatorConfig
 from tests.acceptance import configuration
 from tests.acceptance.conftest import PLENTY
-from tests.acceptance.counterparts import Hook, HttpServer
+from tests.acceptance.counterparts import Hook
 from tests.acceptance.daemon import Daemon
-from tests.acceptance.waiting import eventually
+from tests.acceptance.waiting import eventually, pass_time
+from tests.fakes.http_server import HttpServer
 
 _ACCOUNTS = tuple(f"tenant-{number}" for number in range(6))
 _MAILS = 24
@@ -40,7 +40,7 @@ class SlowHook:
         self.most_at_once = max(self.most_at_once, self._now)
         try:
             body = await request.read()
-            await asyncio.sleep(_SLOW_SECS)
+            await pass_time(_SLOW_SECS)
             if self.throttles and self._now > 1:
                 self.throttles = False
                 self.throttled_at = time.monotonic()

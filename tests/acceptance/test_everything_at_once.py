@@ -13,7 +13,7 @@ from tests.acceptance.conftest import PLENTY
 from tests.acceptance.daemon import Daemon, Scrape
 from tests.acceptance.fleet import Fleet, fleet
 from tests.acceptance.ledgers import Witness, assert_ids_hold
-from tests.acceptance.waiting import eventually
+from tests.acceptance.waiting import eventually, pass_time
 
 _SEED = 20261121
 _KILLS = 10
@@ -69,7 +69,7 @@ async def _live(daemon: Daemon, before: Scrape | None, secs: float) -> Scrape:
         before = scrape
         if loop.time() >= until:
             return scrape
-        await asyncio.sleep(0.1)
+        await pass_time(0.1)
 
 
 async def _settled(daemon: Daemon, before: Scrape | None) -> None:

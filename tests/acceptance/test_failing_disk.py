@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import random
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from tests.acceptance.counterparts import Hook
 from tests.acceptance.daemon import CONFIG, Daemon, run_command
 from tests.acceptance.waiting import Stillness, eventually
 from tests.fakes.hec import Hec
+from tests.fakes.small_disk import small_disk
 
 _DISK_BYTES = 160 << 20
 _RESERVE = "48MiB"
@@ -28,19 +28,9 @@ _BACK_SECS = 40.0
 
 @pytest.fixture
 def disk(place: Path) -> Iterator[Path]:
-    """Mount a small disk; where mounting is refused, skip, or fail when all components are required."""
-    mount_point = place / "disk"
-    mount_point.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(mount_point)], capture_output=True
-    )
-    if mounted.returncode:
-        text = f"a tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}"
-        if os.environ.get("MCWATCH_REQUIRE_COMPONENTS") == "1":
-            pytest.fail(text)
-        pytest.skip(text)
-    yield mount_point
-    subprocess.run(["umount", "--lazy", str(mount_point)], check=True)
+    """Mount a small disk."""
+    with small_disk(place / "disk", _DISK_BYTES) as mount_point:
+        yield mount_point
 
 
 class House:

@@ -1,6 +1,5 @@
 """How long an event takes from the API to a destination that has nothing else to do."""
 
-import asyncio
 import time
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from mcwatch.simulator import Simulator
 from tests.acceptance import configuration
 from tests.acceptance.counterparts import Hook
 from tests.acceptance.daemon import Daemon
-from tests.acceptance.waiting import eventually
+from tests.acceptance.waiting import eventually, pass_time
 
 _MAILS = 50
 _INTERVAL_SECS = 0.3
@@ -33,7 +32,7 @@ async def test_events_arrive_soon_after_the_interval(place: Path, simulator: Sim
         await eventually(lambda: daemon.find("poll_done", source="message_finder"))
         for number in range(_MAILS):
             # Spread over the phases of the interval: some just before a poll, some just after.
-            await asyncio.sleep(0.07)
+            await pass_time(0.07)
             visible[f"mail {number}"] = time.monotonic()
             simulator.add_mail(subject=f"mail {number}")
         await eventually(lambda: len(accepted) == _MAILS)

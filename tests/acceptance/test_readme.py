@@ -1,6 +1,5 @@
 """The README, followed to the letter: its configuration, its receivers, its simulator."""
 
-import asyncio
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import yaml
 from mcwatch.simulator import Simulator, SimulatorConfig
 from tests.acceptance.daemon import CONFIG, Daemon, run_command
 from tests.acceptance.waiting import eventually
+from tests.fakes.http_server import free_port
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {"ACME_SECRET": "demo-secret", "HOOK_AUTH": "Bearer try"}
@@ -77,18 +77,9 @@ async def test_status_of_the_readme_names_a_receiver_that_is_down(place: Path) -
         config["http"] = {"listen": "127.0.0.1:0"}
         config["accounts"][0]["api"]["base_url"] = simulator.url
         config["destinations"] = config["destinations"][1:2]
-        config["destinations"][0]["sink"]["address"] = f"127.0.0.1:{await free_port()}"
+        config["destinations"][0]["sink"]["address"] = f"127.0.0.1:{free_port()}"
         async with Daemon(place, config, env=SECRETS) as daemon:
             await eventually(lambda: daemon.find("component_down", destination="siem"))
             check = await run_command(place, "check", "-c", CONFIG, env=SECRETS)
     assert 1 == check.code
     assert "siem" in check.stdout
-
-
-async def free_port() -> int:
-    """Return a port on which nobody listens."""
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    return port

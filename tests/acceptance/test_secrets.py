@@ -14,9 +14,10 @@ from mcwatch.simulator import AccountConfig, Fault, Simulator, SimulatorConfig
 from tests.acceptance import configuration
 from tests.acceptance.configuration import Config
 from tests.acceptance.conftest import PLENTY
-from tests.acceptance.counterparts import Front, Hook, HttpServer, free_port
+from tests.acceptance.counterparts import Front, Hook
 from tests.acceptance.daemon import CONFIG, Daemon, run_command
 from tests.acceptance.waiting import eventually
+from tests.fakes.http_server import HttpServer, free_port
 
 _SECRETS = {
     "client secret": "planted-client-secret-5b1d",

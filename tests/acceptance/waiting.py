@@ -36,7 +36,12 @@ async def eventually(condition: Callable[[], object], within_secs: float = 15.0)
             said = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not so within {within_secs} s: {_source(condition)}\n{said}")
-        await asyncio.sleep(_PAUSE_SECS)
+        await pass_time(_PAUSE_SECS)
+
+
+async def pass_time(secs: float) -> None:
+    """Let real time pass where no fact can stand for it: the pace of a counterpart, or of what a test does itself."""
+    await asyncio.sleep(secs)
 
 
 def _source(condition: Callable[[], object]) -> str:

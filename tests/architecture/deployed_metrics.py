@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ OF_PROMETHEUS = {
 OF_THE_TARGET = frozenset({"job", "instance"})
 
 
+@cache
 def known() -> dict[str, frozenset[str]]:
     """Return the labels of every series name of a scrape."""
     found: dict[str, frozenset[str]] = dict(OF_PROMETHEUS)
@@ -43,6 +45,7 @@ def known() -> dict[str, frozenset[str]]:
     return found
 
 
+@cache
 def rules() -> list[Rule]:
     """Return every rule, those that record among them."""
     document = yaml.safe_load(RULES.read_text("utf-8"))
@@ -54,6 +57,7 @@ def alerts() -> list[Rule]:
     return [rule for rule in rules() if "alert" in rule]
 
 
+@cache
 def expressions() -> dict[str, str]:
     """Return every expression of rules and dashboard by where it stands."""
     found: dict[str, str] = {rule.get("alert") or rule["record"]: rule["expr"] for rule in rules()}

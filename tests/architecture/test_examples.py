@@ -16,6 +16,14 @@ from tests.architecture.examples import EXAMPLES, with_fake_secrets
 FULL = EXAMPLES[0]
 
 
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    """Give a validator of the configuration's schema, itself checked."""
+    found = schema()
+    jsonschema.Draft202012Validator.check_schema(found)
+    return jsonschema.Draft202012Validator(found)
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_load(example: Path, tmp_path: Path) -> None:
     """Every example is accepted once its secrets exist."""
@@ -24,9 +32,9 @@ def test_examples_load(example: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_fit_the_schema(example: Path) -> None:
+def test_examples_fit_the_schema(example: Path, validator: jsonschema.Draft202012Validator) -> None:
     """Every example is valid by the JSON Schema, with its references as written."""
-    jsonschema.validate(yaml.safe_load(example.read_text("utf-8")), schema(), jsonschema.Draft202012Validator)
+    validator.validate(yaml.safe_load(example.read_text("utf-8")))
 
 
 def _models(model: type[BaseModel]) -> set[type[BaseModel]]:

@@ -24,6 +24,8 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
+from tests.fakes.http_server import HttpServer
+
 Product = Literal["elasticsearch", "opensearch", "old-elasticsearch", "emulator", "unnamed"]
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 _PARAMETERS = {"filter_path", "pipeline", "refresh", "timeout", "require_alias", "pretty"}
@@ -65,12 +67,12 @@ class Options:
     """What it answers about a document of its own will."""
 
 
-class BulkReceiver:
+class BulkReceiver(HttpServer):
     """A server on a loopback port; ``documents`` holds the source of each document by id, by index."""
 
     def __init__(self, options: Options | None = None, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.options = options or Options()
-        self.port = port
+        super().__init__(self._take, port, tls, unpacks=False, patience_secs=0)
         self.documents: dict[str, dict[str, bytes]] = {}
         self.written: list[bytes] = []
         self.conflicts = 0
@@ -82,35 +84,16 @@ class BulkReceiver:
         self.answers = asyncio.Event()
         self.answers.set()
         self.keep: Callable[[list[Stored]], None] = lambda _stored: None
-        self._tls = tls
-        self._runner: web.AppRunner | None = None
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"{'https' if self._tls else 'http'}://{'localhost' if self._tls else '127.0.0.1'}:{self.port}"
 
     @property
     def bulks(self) -> list[Seen]:
         """The bulk requests among all."""
         return [seen for seen in self.requests if seen.path.endswith("/_bulk")]
 
-    async def start(self) -> None:
-        """Listen, at the same port as before."""
-        application = web.Application(client_max_size=2**30)
-        application.router.add_route("*", "/{path:.*}", self._take)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0, auto_decompress=False)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls, reuse_address=True)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-
     async def stop(self) -> None:
         """End, and break what is under way."""
         self.answers.set()
-        if self._runner:
-            await self._runner.cleanup()
-        self._runner = None
+        await super().stop()
 
     def roll_over(self, name: str) -> None:
         """Begin a new backing index, which knows none of the ids of the old one."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import trustme
 from aiohttp import web
 
-from tests.contract.sink_targets.base import free_port
+from tests.fakes.http_server import HttpServer, free_port
 
 _LOOK_SECS = 0.01
 _CONFIG = """
@@ -53,7 +53,7 @@ class Nginx:
         self._program = program
         self._directory = directory
         self._upstream = upstream
-        self._port, self._plain_port = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_STREAM)
+        self._port, self._plain_port = free_port(), free_port()
         self._process: asyncio.subprocess.Process | None = None
         self.authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
         self.ca_file = directory / "ca.pem"
@@ -104,33 +104,22 @@ class Nginx:
         identity.private_key_pem.write_to_path(self._directory / "server.key")
 
 
-class Upstream:
+class Upstream(HttpServer):
     """The receiver behind the proxy: keeps every event that it accepts, and every request as it came."""
 
     def __init__(self) -> None:
-        self.port = free_port(socket.SOCK_STREAM)
+        super().__init__(self._take, free_port(), unpacks=False, patience_secs=0)
         self.accepted: list[int] = []
         self.headers: list[dict[str, str]] = []
         self.arrived = asyncio.Event()
         self.delay_secs = 0.0
         self.answers = asyncio.Event()
         self.answers.set()
-        self._runner: web.AppRunner | None = None
-
-    async def start(self) -> None:
-        """Listen, at the same port as before."""
-        application = web.Application(client_max_size=2**26)
-        application.router.add_route("*", "/in", self._take)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0, auto_decompress=False)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
 
     async def stop(self) -> None:
         """Go away."""
         self.answers.set()
-        if self._runner:
-            await self._runner.cleanup()
-        self._runner = None
+        await super().stop()
 
     async def _take(self, request: web.Request) -> web.Response:
         body = await request.read()

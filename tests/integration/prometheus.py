@@ -13,8 +13,8 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
-from tests.acceptance.counterparts import free_port
 from tests.acceptance.waiting import eventually
+from tests.fakes.http_server import free_port
 
 ROOT = Path(__file__).parents[2]
 DEPLOYED = ROOT / "deploy" / "prometheus"

@@ -16,7 +16,7 @@ import trustme
 
 from mcwatch.interfaces import Sink
 from mcwatch.sinks.syslog import SyslogSinkConfig
-from tests.contract.sink_targets.base import free_port
+from tests.fakes.http_server import free_port
 
 _LOOK_SECS = 0.02
 _CLIENT = "mcwatch.example"

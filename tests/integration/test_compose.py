@@ -14,10 +14,10 @@ import yaml
 
 from mcwatch import __version__
 from mcwatch.settings import load
-from tests.acceptance.counterparts import free_port
 from tests.acceptance.daemon import Daemon, Process
 from tests.acceptance.waiting import eventually
 from tests.architecture.examples import with_fake_secrets
+from tests.fakes.http_server import free_port
 from tests.integration.prometheus import DEPLOYED, ROOT, Prometheus
 
 RequireProgram = Callable[[str], Path]

@@ -1,9 +1,7 @@
 """A disk that is really full: a small tmpfs, mounted for the test, with the store and nothing else on it."""
 
 import asyncio
-import os
 import random
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -29,6 +27,7 @@ from mcwatch.telemetry.metrics import Metrics
 from tests.contract.store_kit import assert_identities, figures_of, lines_of, native, numbers_of, rejected
 from tests.fakes.clock import FakeClock
 from tests.fakes.sink import FakeSink
+from tests.fakes.small_disk import small_disk
 
 pytestmark = pytest.mark.integration
 
@@ -40,19 +39,9 @@ _NOISE = random.Random(1)
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of 128 MiB; where mounting is refused, skip, or fail when all components are required."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(place)], capture_output=True
-    )
-    if mounted.returncode:
-        text = f"a tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}"
-        if os.environ.get("MCWATCH_REQUIRE_COMPONENTS") == "1":
-            pytest.fail(text)
-        pytest.skip(text)
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    """Mount a disk of 128 MiB."""
+    with small_disk(tmp_path / "disk", _DISK_BYTES) as mount_point:
+        yield mount_point
 
 
 class _House:

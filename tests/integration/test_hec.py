@@ -16,9 +16,9 @@ from mcwatch.domain.delivery import Batch
 from mcwatch.domain.errors import TransientError
 from mcwatch.interfaces import Sink
 from mcwatch.sinks.splunk_hec import SplunkHecSinkConfig
-from tests.acceptance.counterparts import free_port
 from tests.contract.sink_events import numbered
 from tests.fakes.hec import TOKEN
+from tests.fakes.http_server import free_port
 
 _CHANNEL = UUID("99999999-8888-7777-6666-555555555555")
 _BATCHES = 60

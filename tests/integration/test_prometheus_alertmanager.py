@@ -14,8 +14,8 @@ import pytest
 import yaml
 from aiohttp import web
 
-from tests.acceptance.counterparts import HttpServer, free_port
 from tests.acceptance.waiting import eventually
+from tests.fakes.http_server import HttpServer, free_port
 from tests.integration.prometheus import DEPLOYED
 
 Json = dict[str, Any]

@@ -14,9 +14,9 @@ from mcwatch.simulator import QuotaConfig, Simulator, SimulatorConfig
 from mcwatch.telemetry.exposition import render
 from mcwatch.telemetry.metrics import Metrics
 from tests.acceptance import configuration
-from tests.acceptance.counterparts import HttpServer
 from tests.acceptance.daemon import Daemon
 from tests.acceptance.waiting import eventually
+from tests.fakes.http_server import HttpServer
 from tests.integration.prometheus import Prometheus, dashboard_expressions, protected_job
 
 RequireProgram = Callable[[str], Path]

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,7 +21,7 @@ from mcwatch.interfaces import Sink
 from mcwatch.sinks.syslog import SyslogSinkConfig
 from tests.acceptance.waiting import eventually
 from tests.contract.sink_events import HOSTILE_SUBJECTS, batch_of, event, event_document
-from tests.contract.sink_targets.base import free_port
+from tests.fakes.http_server import free_port
 from tests.integration.rsyslog import require_modules
 
 _ROOT: Final = Path(__file__).parents[2]
@@ -140,7 +139,7 @@ class _Receiver:
 def receiver(request: pytest.FixtureRequest, require_program: _Require, tmp_path: Path) -> _Receiver:
     """One receiver for each of the recipe's transports."""
     require_modules(_TRANSPORTS[request.param])
-    found = _Receiver(require_program("rsyslogd"), tmp_path, request.param, free_port(socket.SOCK_STREAM))
+    found = _Receiver(require_program("rsyslogd"), tmp_path, request.param, free_port())
     found.write()
     return found
 

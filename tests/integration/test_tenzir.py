@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from mcwatch.formats import FormatConfig
 from mcwatch.interfaces import Format, Sink
 from mcwatch.sinks.elasticsearch import ElasticsearchSinkConfig
 from tests.contract.sink_events import HOSTILE_SUBJECTS, event_document
-from tests.contract.sink_targets.base import free_port
+from tests.fakes.http_server import free_port
 from tests.integration.tenzir import Tenzir, normal, tenzir_program
 
 _FORMATS: TypeAdapter[Any] = TypeAdapter(FormatConfig)
@@ -31,7 +30,7 @@ _UNWRITTEN = 2
 @pytest.fixture
 async def tenzir(tmp_path: Path) -> AsyncIterator[Tenzir]:
     """Give a running Tenzir."""
-    found = Tenzir(tenzir_program(), tmp_path, free_port(socket.SOCK_STREAM))
+    found = Tenzir(tenzir_program(), tmp_path, free_port())
     await found.start()
     yield found
     await found.stop()

@@ -1,16 +1,14 @@
 """A strict receiver of bulk requests."""
 
 import re
-import socket
-import ssl
 from pathlib import Path
 from typing import Any, Literal
 
-import trustme
 from typing_extensions import override
 
-from tests.contract.sink_targets.base import SECRETS, STALL_SECS, ConfiguredTarget, free_port
+from tests.contract.sink_targets.base import SECRETS, STALL_SECS, ConfiguredTarget, server_tls
 from tests.fakes.elasticsearch import BulkReceiver, Options
+from tests.fakes.http_server import free_port
 
 _PUT_IN_FRONT = re.compile(rb'\{"@timestamp":"[^"]*",')
 Way = Literal["plain", "gzip", "tls"]
@@ -26,8 +24,8 @@ class ElasticsearchTarget(ConfiguredTarget):
         self._way = way
         self._receiver = BulkReceiver(
             Options(authorization=f"ApiKey {SECRETS[2]}"),
-            free_port(socket.SOCK_STREAM),
-            _server_tls(directory) if way == "tls" else None,
+            free_port(),
+            server_tls(directory) if way == "tls" else None,
         )
         self._receiver.engaged, self._receiver.arrived = self.engaged, self.arrived
         (directory / "key").write_text(SECRETS[2])
@@ -63,11 +61,3 @@ class ElasticsearchTarget(ConfiguredTarget):
     @override
     def payloads(self) -> list[bytes]:
         return [_PUT_IN_FRONT.sub(b"{", source, count=1) for source in self._receiver.written]
-
-
-def _server_tls(directory: Path) -> ssl.SSLContext:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(directory / "ca.pem")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    return context

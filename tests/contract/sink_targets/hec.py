@@ -1,15 +1,13 @@
 """Splunk's HTTP Event Collector."""
 
-import socket
-import ssl
 from pathlib import Path
 from typing import Any
 
-import trustme
 from typing_extensions import override
 
-from tests.contract.sink_targets.base import SECRETS, STALL_SECS, ConfiguredTarget, free_port
+from tests.contract.sink_targets.base import SECRETS, STALL_SECS, ConfiguredTarget, server_tls
 from tests.fakes.hec import Hec, Token
+from tests.fakes.http_server import free_port
 
 
 class HecTarget(ConfiguredTarget):
@@ -21,19 +19,11 @@ class HecTarget(ConfiguredTarget):
         super().__init__(directory)
         self._ack = ack
         self._compression = compression
-        self._ca_file = directory / "ca.pem"
-        self._hec = Hec(port=free_port(socket.SOCK_STREAM), tls=self._server_tls() if tls else None)
+        self._hec = Hec(port=free_port(), tls=server_tls(directory) if tls else None)
         self._hec.tokens = {SECRETS[2]: Token(has_ack=ack)}
         self._hec.engaged = self.engaged
         self._hec.on_index = lambda _events: self.heard()
         (directory / "token").write_text(SECRETS[2] + "\n")
-
-    def _server_tls(self) -> ssl.SSLContext:
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(self._ca_file)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost").configure_cert(context)
-        return context
 
     @override
     async def start(self) -> None:
@@ -60,7 +50,7 @@ class HecTarget(ConfiguredTarget):
             "ack": self._ack,
             "compression": self._compression,
             "timeout": f"{STALL_SECS}s",
-            "tls": {"ca_file": str(self._ca_file)} if self._hec.url.startswith("https") else {},
+            "tls": {"ca_file": str(self.directory / "ca.pem")} if self._hec.url.startswith("https") else {},
         }
 
     @override

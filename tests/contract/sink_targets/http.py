@@ -4,19 +4,17 @@ import asyncio
 import gzip
 import hashlib
 import hmac
-import socket
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import trustme
 import zstandard
 from aiohttp import web
 from typing_extensions import override
 
-from tests.contract.sink_targets.base import SECRETS, STALL_SECS, ConfiguredTarget, free_port
+from tests.contract.sink_targets.base import SECRETS, STALL_SECS, ConfiguredTarget, server_tls
+from tests.fakes.http_server import HttpServer, free_port
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,8 @@ class HttpTarget(ConfiguredTarget):
     def __init__(self, directory: Path, wire: Wire | None = None) -> None:
         super().__init__(directory)
         self._wire = wire or Wire()
-        self._port = free_port(socket.SOCK_STREAM)
-        self._tls = _server_tls(directory) if self._wire.tls else None
-        self._runner: web.AppRunner | None = None
+        self._tls = server_tls(directory) if self._wire.tls else None
+        self._server = HttpServer(self._take, free_port(), self._tls, unpacks=False, patience_secs=0)
         self._answers = asyncio.Event()
         self._answers.set()
         self._got: list[bytes] = []
@@ -47,19 +44,12 @@ class HttpTarget(ConfiguredTarget):
 
     @override
     async def start(self) -> None:
-        application = web.Application(client_max_size=2**26)
-        application.router.add_route("*", "/in", self._take)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0, auto_decompress=False)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True, ssl_context=self._tls)
-        await site.start()
+        await self._server.start()
 
     @override
     async def stop(self) -> None:
         self._answers.set()
-        if self._runner:
-            await self._runner.cleanup()
-        self._runner = None
+        await self._server.stop()
 
     @override
     async def stall(self) -> None:
@@ -71,9 +61,9 @@ class HttpTarget(ConfiguredTarget):
 
     @override
     def options(self) -> dict[str, Any]:
-        where = f"localhost:{self._port}" if self._tls else f"127.0.0.1:{self._port}"
+        scheme, _, where = self._server.url.partition("://")
         options: dict[str, Any] = {
-            "url": f"http{'s' if self._tls else ''}://user:{SECRETS[0]}@{where}/in?token={SECRETS[0]}",
+            "url": f"{scheme}://user:{SECRETS[0]}@{where}/in?token={SECRETS[0]}",
             "headers": {"X-Key": SECRETS[1], "X-Token": {"file": str(self.directory / "token")}},
             "body": self._wire.body,
             "compression": self._wire.compression,
@@ -93,6 +83,7 @@ class HttpTarget(ConfiguredTarget):
         raw = await request.read()
         self.engaged.set()
         await self._answers.wait()
+        assert request.path == "/in"
         assert request.headers["X-Key"] == SECRETS[1]
         assert request.headers["X-Token"] == SECRETS[2]
         if self._wire.signed:
@@ -117,11 +108,3 @@ def _unpacked(body: bytes, encoding: str | None) -> bytes:
     if encoding == "zstd":
         return zstandard.ZstdDecompressor().decompress(body)
     return gzip.decompress(body) if encoding == "gzip" else body
-
-
-def _server_tls(directory: Path) -> ssl.SSLContext:
-    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
-    authority.cert_pem.write_to_path(directory / "ca.pem")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA).configure_cert(context)
-    return context

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from mcwatch.domain.errors import FailureReason, TransientError
+from mcwatch.domain.errors import TransientError
 from mcwatch.interfaces import Sink
 from mcwatch.sinks.file import FileSink, RotationRules
 from mcwatch.sinks.stdout import StdoutSink
@@ -36,10 +36,6 @@ class FakeTarget(Target):
     @override
     async def stop(self) -> None:
         self.sink.outage = TransientError("down")
-
-    @override
-    async def stall(self) -> None:
-        self.sink.outage = TransientError("stalled", reason=FailureReason.TIMEOUT)
 
     @override
     async def unstall(self) -> None:

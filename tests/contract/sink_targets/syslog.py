@@ -3,14 +3,13 @@
 import asyncio
 import re
 import socket
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import trustme
 from typing_extensions import override
 
-from tests.contract.sink_targets.base import STALL_SECS, ConfiguredTarget, free_port
+from tests.contract.sink_targets.base import STALL_SECS, ConfiguredTarget, server_tls
+from tests.fakes.http_server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +27,8 @@ class StreamSyslogTarget(ConfiguredTarget):
     def __init__(self, directory: Path, framing: str = "octet_counting", *, tls: bool = False) -> None:
         super().__init__(directory)
         self._framing = framing
-        self._tls = _server_tls(directory) if tls else None
-        self._port = free_port(socket.SOCK_STREAM)
+        self._tls = server_tls(directory) if tls else None
+        self._port = free_port()
         self._server: asyncio.Server | None = None
         self._connections: list[_Receiving] = []
         self.stalled = False
@@ -139,10 +138,6 @@ class UdpSyslogTarget(ConfiguredTarget):
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
         self._socket = None
-
-    @override
-    async def stall(self) -> None:
-        raise NotImplementedError
 
     @override
     async def unstall(self) -> None:
@@ -299,11 +294,3 @@ def message_parts(message: bytes) -> tuple[bytes, bytes]:
     data = _STRUCTURED_DATA.match(message, header.end())
     assert data, "no structured data, and no - in its place"
     return data[0].removesuffix(b" "), message[data.end() :]
-
-
-def _server_tls(directory: Path) -> ssl.SSLContext:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(directory / "ca.pem")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    return context

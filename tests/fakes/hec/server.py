@@ -7,8 +7,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -16,6 +15,7 @@ from aiohttp import web
 from tests.fakes.hec.answers import Refused, said
 from tests.fakes.hec.envelopes import envelopes
 from tests.fakes.hec.indexer import Envelope, Indexer
+from tests.fakes.http_server import HttpServer
 
 TOKEN = "11111111-2222-3333-4444-555555555555"
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -33,7 +33,7 @@ class Token:
     indexes: set[str] = field(default_factory=set)
 
 
-class Hec:
+class Hec(HttpServer):
     """The receiver, on loopback. ``indexed`` holds what is indexed, ``requests`` and ``bodies`` all that came.
 
     To be set by a test: ``is_slow`` leaves what is taken with ack unindexed until :meth:`index`; ``room`` limits how
@@ -45,7 +45,7 @@ class Hec:
     def __init__(
         self, *, port: int = 0, tls: ssl.SSLContext | None = None, indexers: int = 1, is_sticky: bool = False
     ) -> None:
-        self.port = port
+        super().__init__(self._answer, port, tls, patience_secs=0)
         self.tokens = {TOKEN: Token()}
         self.indexed: list[Envelope] = []
         self.indexers = [Indexer(self._store) for _ in range(indexers)]
@@ -64,13 +64,6 @@ class Hec:
         self.engaged = asyncio.Event()
         self._turn = 0
         self._is_sticky = is_sticky
-        self._tls = tls
-        self._runner: web.AppRunner | None = None
-
-    @property
-    def url(self) -> str:
-        """Its base URL."""
-        return f"{'https://localhost' if self._tls else 'http://127.0.0.1'}:{self.port}"
 
     @property
     def events(self) -> list[Any]:
@@ -90,30 +83,6 @@ class Hec:
         """Crash all indexers."""
         for indexer in self.indexers:
             indexer.crash()
-
-    async def start(self) -> None:
-        """Listen, on the same port as before if there was one."""
-        application = web.Application(client_max_size=2**28)
-        application.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls, reuse_address=True).start()
-        self.port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        """Listen no more; connections are closed."""
-        if self._runner:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     def _store(self, events: list[Envelope]) -> None:
         self.indexed += events

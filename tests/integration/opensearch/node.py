@@ -7,7 +7,6 @@ import asyncio
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +17,7 @@ import msgspec
 import pytest
 
 from tests.acceptance.waiting import eventually
-from tests.contract.sink_targets.base import free_port
+from tests.fakes.http_server import free_port
 
 _HERE: Final = Path(__file__).parent
 _JARS: Final = Path(__file__).parents[3] / "build" / "opensearch"
@@ -69,7 +68,7 @@ class OpenSearch:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._port = free_port(socket.SOCK_STREAM)
+        self._port = free_port()
         self._log = directory / "opensearch.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._port}"
@@ -77,7 +76,7 @@ class OpenSearch:
     async def __aenter__(self) -> Self:
         jars = await asyncio.to_thread(require_jars)
         command = ["java", "-Xmx512m", "-Djava.security.manager=allow", "-cp", f"{jars}/*", str(_HERE / "Node.java")]
-        ports = [str(self._port), str(free_port(socket.SOCK_STREAM))]
+        ports = [str(self._port), str(free_port())]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - one call that does not wait
                 [*command, str(self._directory / "node"), *ports],
