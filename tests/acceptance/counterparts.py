@@ -12,6 +12,7 @@ from aiohttp import web
 from tests.fakes.http_server import HttpServer
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
 Event = dict[str, Any]
