@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import zlib
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,7 +13,6 @@ from aiohttp import web
 from tests.fakes.http_server import HttpServer
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
 
 Event = dict[str, Any]
