@@ -37,7 +37,7 @@ async def test_new_figures_appear_by_themselves(page: Page) -> None:
             return "attention" in await page.value("document.querySelector('h2').textContent")
 
         await eventually(changed, 20.0)
-        assert await page.value("document.title") == "mcwatch: 4 things need attention"
+        assert await page.value("document.title") == "mcwatch: 7 things need attention"
 
 
 async def test_a_refresh_keeps_what_the_reader_does(page: Page) -> None:
