@@ -44,7 +44,7 @@ from mcwatch.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-_CACHE_BYTES = 16 * 2**20
+_CACHE_BYTES = 8 * 2**20
 
 logger = structlog.get_logger(__name__)
 

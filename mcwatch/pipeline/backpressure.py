@@ -12,6 +12,8 @@ from mcwatch.telemetry.metrics import Metrics
 FINDER_SHARE = 0.9
 """The finder rests first: it loses nothing by it, since its cursor stands still and its history is long."""
 
+_MAKE_ROOM = "make room on that disk: it goes on by itself once one and a half times store.reserve is free"
+
 _BACKLOG = "backlog"
 _STORE_FULL = "store"
 REASONS = (_BACKLOG, _STORE_FULL)
@@ -63,7 +65,7 @@ class Backpressure:
         try:
             if await self._store.recover():
                 return False
-            self._health.down(STORE, "the disk that holds the store is full", "make room on that disk")
+            self._health.down(STORE, "the disk that holds the store is full", _MAKE_ROOM)
         except StoreUnavailable as error:
             self._health.failed(STORE, error)
         return True

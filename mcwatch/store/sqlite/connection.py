@@ -107,7 +107,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     with translated(path):
         if path.stat().st_size:
             _recognise(path)
-        connection = _connect(path, cache_kib=16_384)
+        connection = _connect(path, cache_kib=8_192)
         try:
             connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode=WAL")
@@ -126,7 +126,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
 def open_reader(path: Path) -> sqlite3.Connection:
     """Open the file for reading only; the writer has created it."""
     with translated(path):
-        connection = _connect(path, cache_kib=4_096)
+        connection = _connect(path, cache_kib=1_024)
         connection.execute("PRAGMA query_only=1")
     return connection
 
