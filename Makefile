@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/pytest
 QUICK_TESTS := $(wildcard tests/unit tests/contract tests/architecture)
-SLOW_TESTS := $(wildcard tests/integration tests/acceptance tests/browser)
+COUNTERPART_TESTS := $(wildcard tests/integration tests/browser)
+PROCESS_TESTS := $(wildcard tests/acceptance)
 VIRTUAL_TESTS := $(wildcard tests/property tests/virtual tests/long)
 
 export PYTHON
@@ -59,7 +60,8 @@ test: $(VENV)/.stamp-counterparts build/appinspect/.stamp ## Run all tests, with
 	@$(MAKE) --no-print-directory build/browser/.stamp
 	$(PYTEST) -n 2 $(QUICK_TESTS)
 	$(PYTEST) -n 2 -raP $(VIRTUAL_TESTS)
-	$(PYTEST) $(SLOW_TESTS)
+	$(PYTEST) -n 2 --dist loadfile $(COUNTERPART_TESTS)
+	$(PYTEST) $(PROCESS_TESTS)
 
 test-long: setup ## Run a week of 200,000 messages, over several seeds; MCWATCH_LONG_SEED=N takes one
 	$(PYTEST) -n 2 -m long -raP tests/long

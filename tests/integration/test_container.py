@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,10 @@ _ASK = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).re
 
 
 @pytest.fixture(scope="module")
-def containers(
-    require_program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Containers]:
+def containers(require_program: Callable[[str], Path]) -> Iterator[Containers]:
     """A storage for the tests of this file."""
-    running = Containers(require_program, tmp_path_factory.mktemp("containers"))
+    # podman refuses a path of more than 50 characters, which one of pytest's may have.
+    running = Containers(require_program, Path(tempfile.mkdtemp(prefix="mcwatch-")))
     try:
         yield running
     finally:
