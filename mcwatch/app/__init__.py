@@ -24,7 +24,9 @@ __all__ = ["check", "demo", "offline_dead_letters", "offline_letters", "offline_
 
 
 def run(settings: Settings, file: Path, drain_timeout_secs: float) -> int:
-    """Run the daemon until SIGTERM or SIGINT; return 0. Raises ConfigError and the store's errors.
+    """Run the daemon until SIGTERM or SIGINT; return 0.
+
+    Raises ConfigError, the store's errors, and TransientError for a port in use.
 
     ``file`` is what the settings were read from, and what a reload reads again.
     """

@@ -81,8 +81,9 @@ class Application:
     """Everything a daemon is made of; an async context manager.
 
     Entering opens the store, then the accounts' clients, then the listeners; leaving closes them the other way round.
-    Sinks are opened by the loops of their destinations. Entering raises ConfigError, StoreUnavailable or StoreCorrupt;
-    later no failure of an account or a destination ends the daemon, only a store that cannot be trusted.
+    Sinks are opened by the loops of their destinations. Entering raises ConfigError, StoreUnavailable, StoreCorrupt, or
+    TransientError for a port in use; later no failure of an account or a destination ends the daemon, only a store that
+    cannot be trusted.
 
     ``serves`` is False for a command that works on the store by itself: nothing listens then, and whoever entered it
     runs no loops. ``config`` is the file the settings are from, where there is one.

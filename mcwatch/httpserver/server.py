@@ -74,7 +74,8 @@ class Views:
 class HttpServer:
     """Listens on ``host:port`` while entered; port 0 takes a free one.
 
-    Entering raises ConfigError when the address or a file of the certificate cannot be used.
+    Entering raises ConfigError when the address or a file of the certificate cannot be used, TransientError when the
+    address is taken or not there yet.
     """
 
     def __init__(self, listener: Listener, views: Views) -> None:

@@ -15,7 +15,7 @@ from tests.acceptance.conftest import PLENTY
 from tests.acceptance.counterparts import Hook
 from tests.acceptance.daemon import CONFIG, Daemon, run_command, write_config
 from tests.acceptance.reloading import hang_up, reload
-from tests.acceptance.waiting import eventually
+from tests.acceptance.waiting import eventually, pass_time
 
 
 async def test_an_account_that_loses_a_source_is_up_all_the_same(
@@ -181,7 +181,7 @@ async def test_signals_at_any_moment_end_in_an_orderly_stop(place: Path, simulat
         webhook.may_answer.set()
         while daemon.alive:
             daemon.signal(signal.SIGHUP)
-            await asyncio.sleep(0.005)
+            await pass_time(0.005)  # the pace of the signals
         assert 0 == await daemon.exit_code()
         assert "Traceback" not in daemon.stderr
         assert "on its way" in webhook.subjects()
