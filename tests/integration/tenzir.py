@@ -1,8 +1,8 @@
 """A real receiver of bulk requests: the `accept_elasticsearch` operator of Tenzir, on a loopback port.
 
-It keeps each request's actions and documents as lines of a file, which is written when the answer goes out, but not
-synced. It knows no ids and no index, and answers one item however many actions a request has. Strings are typed as they
-look (times, durations), so times come back with nanoseconds, a little off.
+It keeps each request's actions and documents as lines of a file, which is written a little after the answer has gone
+out: on a busy machine that may take seconds. It knows no ids and no index, and answers one item however many actions a
+request has. Strings are typed as they look (times, durations), so times come back with nanoseconds, a little off.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import importlib.metadata
 import os
 import re
 import signal
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +66,11 @@ class Tenzir:
         """Return what all runs have written; a line that a kill has cut is left out."""
         files = [file for run in range(1, self._runs + 1) if (file := self._file(run)).exists()]
         return [stored for file in files for stored in _pairs(file.read_bytes().split(b"\n")[:-1])]
+
+    async def has_written(self, ids: Collection[str]) -> None:
+        """Wait until documents with these ids are written; the test's own time limit ends it."""
+        while not {stored.id for stored in self.stored()}.issuperset(ids):  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(_LOOK_SECS)
 
     def _file(self, run: int) -> Path:
         return self._directory / f"received.{run}.ndjson"
