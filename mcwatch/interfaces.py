@@ -10,6 +10,7 @@ from typing import Protocol, Self, TypeVar
 from uuid import UUID
 
 from mcwatch.domain.delivery import Batch, Refusal, Verdicts
+from mcwatch.domain.leasing import Budget, Fleet, News
 from mcwatch.domain.outbox import (
     DeadLetter,
     KeptLetter,
@@ -114,8 +115,50 @@ class Sink(Protocol):
         """Try the destination without sending an event; return what answered in a few words, or raise as above."""
 
 
+class Leases(Protocol):
+    """Who of several replicas watches which account. Time is the database's; a lease is proved inside each write."""
+
+    @property
+    def replica(self) -> UUID:
+        """What this process is called among the replicas: another one at each start."""
+
+    @property
+    def duration_secs(self) -> float:
+        """How long after its loss a replica's accounts are polled by another one at the latest."""
+
+    async def beat(self, news: News) -> Fleet:
+        """Say that this replica lives, which renews all it holds, and return who lives and who holds what.
+
+        What another replica has taken meanwhile is lost from then on: see :meth:`Store.holds`. Raises StoreUnavailable.
+        """
+
+    async def take(self, account_ids: Collection[int]) -> dict[int, Budget]:
+        """Take the leases of these accounts that nobody holds.
+
+        Return those got, each with what the last holder kept of its request budget. Their events can be read and
+        delivered from now on. Raises StoreUnavailable with nothing taken, or when that is not known: the next beat
+        tells.
+        """
+
+    def retire(self, account_ids: Collection[int]) -> None:
+        """Have no further event of these accounts delivered; what is under way can still be settled."""
+
+    async def give_up(self, budgets: Mapping[int, Budget]) -> None:
+        """Give these accounts up, for another replica to take; raises StoreUnavailable."""
+
+    async def leave(self) -> None:
+        """Give up everything and be forgotten, at the end; raises StoreUnavailable."""
+
+
 class Store(Protocol):
     """Everything that survives a restart. Durable before any call here returns."""
+
+    @property
+    def leases(self) -> Leases | None:
+        """How accounts are spread over replicas; None for a store that serves one process, which holds them all."""
+
+    def holds(self, account_id: int) -> bool:
+        """Tell whether this process may poll this account now, as far as it knows without asking."""
 
     async def feed(self, account: str, source: str) -> Feed:
         """Register a feed, or find it again."""
@@ -126,7 +169,8 @@ class Store(Protocol):
     async def commit_page(self, feed: Feed, work: Callable[[PageTransaction], T]) -> T:
         """Run ``work`` on the store's thread inside one transaction and commit it with full durability.
 
-        Raises StoreUnavailable, with nothing written, and whatever ``work`` raises.
+        Raises LeaseLost or StoreUnavailable, with nothing written, and whatever ``work`` raises. Where the outcome of a
+        commit cannot be found out, StoreUnavailable says so: what the store holds is to be asked, never assumed.
         """
 
     async def read_page(self, feed: Feed, work: Callable[[PageTransaction], T]) -> T:
@@ -146,10 +190,13 @@ class Store(Protocol):
         """Return the destination's position per account id."""
 
     def heads(self) -> Mapping[int, int]:
-        """Return the offset behind the newest committed event per account id."""
+        """Return the offset behind the newest committed event per account id, of the accounts to be delivered here.
+
+        An account that another replica holds is not among them.
+        """
 
     async def wait_for_events(self, seen: int) -> int:
-        """Wait until the commit sequence has passed ``seen``; return where it stands."""
+        """Wait until the sequence of commits, and of accounts that came or went, has passed ``seen``; return it."""
 
     async def read(self, account_id: int, position: int, max_bytes: int, have: Collection[int] = ()) -> list[OutboxRow]:
         """Return outbox rows from the one that holds ``position``; at least one where there is one.
@@ -157,8 +204,12 @@ class Store(Protocol):
         A row whose first offset is in ``have`` comes without its lines.
         """
 
-    async def settle(self, settlement: Settlement) -> None:
-        """Move a destination's positions, count what became of the events, keep its dead letters: one transaction."""
+    async def settle(self, settlement: Settlement) -> Collection[int]:
+        """Move a destination's positions, count what became of the events, keep its dead letters: one transaction.
+
+        Return the ids of the accounts of which nothing was written: another replica holds them, or the position stood
+        elsewhere than the settlement knew. Where they stand is to be asked again.
+        """
 
     async def expire(self, now: datetime) -> bool:
         """Remove a bounded amount of what is past its time; return whether more is left."""

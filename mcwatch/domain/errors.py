@@ -8,6 +8,7 @@
     │   ├── AuthError          stop this component, keep its data, ask the operator
     │   └── MisconfiguredError the other side says that the request can never be meant for it: same consequence
     ├── StoreUnavailable       the store is full, busy or away: pause and retry
+    ├── LeaseLost              another replica holds the account: stop what is done for it here
     └── StoreCorrupt           the store cannot be trusted any more: stop the process
 
 Adapters translate library exceptions into these at their edge and keep the original as ``__cause__``. The text of an
@@ -32,6 +33,7 @@ class FailureReason(StrEnum):
     MISCONFIGURED = "misconfigured"
     UNDECODABLE = "undecodable"
     STORE = "store"
+    LEASE_LOST = "lease_lost"
     INTERNAL = "internal"
 
 
@@ -104,6 +106,12 @@ class StoreUnavailable(McwatchError):  # noqa: N818 - the name is the contract's
     """The store takes no writes now (disk full, locked, connection lost): nothing was written."""
 
     default_reason = FailureReason.STORE
+
+
+class LeaseLost(McwatchError):  # noqa: N818 - a state of affairs, as the store's others
+    """Another replica holds the account by now, or may: nothing was written."""
+
+    default_reason = FailureReason.LEASE_LOST
 
 
 class StoreCorrupt(McwatchError):  # noqa: N818 - as above

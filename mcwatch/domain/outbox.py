@@ -1,6 +1,6 @@
 """What passes between the store and the delivering half: rows out, settlements back, figures for whoever asks."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -67,6 +67,17 @@ class Settlement:
     progress: Sequence[Progress]
     rejected: Sequence[Rejected] = ()
     handed: Sequence[Receipt] = ()
+
+    def without(self, accounts: Collection[int]) -> "Settlement":
+        """Return what it says of all other accounts."""
+        if not accounts:
+            return self
+        return Settlement(
+            self.destination,
+            [one for one in self.progress if one.account_id not in accounts],
+            [one for one in self.rejected if one.account_id not in accounts],
+            [one for one in self.handed if one.account_id not in accounts],
+        )
 
 
 @dataclass(frozen=True, slots=True)

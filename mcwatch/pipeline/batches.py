@@ -77,9 +77,9 @@ class BatchReader:
         self._turn = 0
 
     def waiting(self, reading: dict[int, int], busy: Collection[int] = ()) -> int:
-        """Return how many events can be read now; an account met for the first time starts at 0."""
+        """Return how many events can be read now."""
         heads = self._store.heads()
-        return sum(head - reading.setdefault(account, 0) for account, head in heads.items() if account not in busy)
+        return sum(head - reading.get(account, head) for account, head in heads.items() if account not in busy)
 
     async def next(
         self,
@@ -90,11 +90,12 @@ class BatchReader:
     ) -> InFlight | None:
         """Return the next batch from where reading stands, None when nothing waits; ``reading`` stays as it is.
 
+        An account that is not in ``reading`` is not delivered here, or not yet.
         ``max_events`` keeps it smaller than its limit.
         """
         heads = self._store.heads()
         behind = sorted(
-            account for account, head in heads.items() if head > reading.setdefault(account, 0) and account not in busy
+            account for account, head in heads.items() if head > reading.get(account, head) and account not in busy
         )
         if not behind:
             return None

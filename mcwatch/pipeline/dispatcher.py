@@ -111,10 +111,10 @@ class Dispatcher:
 
     async def _begin(self) -> None:
         """Take up what an earlier process left."""
-        self._flights = Flights(self._name, await self._settler.patiently(lambda: self._store.positions(self._name)))
+        self._flights = Flights(self._name, {})
         if acknowledgements := self.outlet.sink.acknowledgements:
             self._confirmation = Confirmation(acknowledgements, self.outlet, self._flights, self._wake.set)
-            self._confirmation.restore(await self._settler.patiently(lambda: self._store.receipts(self._name)))
+        await self._follow_accounts()
         await self._letterbox.count()
 
     async def _follow(self, confirmation: Confirmation) -> None:
@@ -133,6 +133,7 @@ class Dispatcher:
             self._next_look.forget()
             turns("delivery")
             await self._take_in()
+            await self._follow_accounts()
             if self._skips and not self._under_way:
                 await self._skip_backlog()
             await self._fill(group, accounts)
@@ -183,6 +184,36 @@ class Dispatcher:
             if inflight.is_open and inflight not in self._under_way and self._flights.holds(inflight):
                 self._carried[inflight] = None
         await self._settle()
+
+    async def _follow_accounts(self) -> None:
+        """Take up the accounts that are to be delivered here since the last look, and let go of those that are not.
+
+        What is under way of one that is handed over is waited for, so that its position is moved; the rest is left.
+        """
+        heads, known = self._store.heads().keys(), self._flights.positions.keys()
+        if heads == known:
+            return
+        under_way = {segment.account_id for inflight in self._under_way for segment in inflight.segments}
+        self._flights.forget(known - heads - under_way)
+        left = {inflight for inflight in self._carried if self._flights.has_lost(inflight)}
+        for inflight in tuple(left):
+            left |= self._flights.behind(inflight) - self._under_way
+        for inflight in left:
+            self._carried.pop(inflight, None)
+        self._flights.withdraw(left)
+        if new := heads - known:
+            await self._meet(new)
+
+    async def _meet(self, accounts: Collection[int]) -> None:
+        positions = await self._settler.patiently(lambda: self._store.positions(self._name))
+        self._flights.meet({account: positions.get(account, 0) for account in accounts})
+        if self._confirmation:
+            receipts = await self._settler.patiently(lambda: self._store.receipts(self._name))
+            self._confirmation.restore([one for one in receipts if one.account_id in accounts])
+
+    def carries(self, account_id: int) -> bool:
+        """Tell whether events of an account may be on their way."""
+        return account_id in self._flights.positions
 
     async def _fill(self, group: asyncio.TaskGroup, accounts: Mapping[int, str]) -> None:
         """Start as much as may be under way."""
@@ -288,7 +319,7 @@ class Dispatcher:
             return
         unproven = isinstance(error, (MassRefusalError, UnprovenRefusalError))
         behind = self._flights.behind(inflight)
-        given_up = unproven or too_much or not (behind or inflight.is_begun)
+        given_up = unproven or too_much or self._flights.has_lost(inflight) or not (behind or inflight.is_begun)
         if not given_up or inflight.is_pending or behind & self._under_way:
             self._carried[inflight] = None
             return

@@ -23,7 +23,7 @@ class Flights:
         self._destination = destination
         self.positions = dict(positions)
         self.reading = dict(positions)
-        """The next offset to read per account; an account met for the first time begins at 0."""
+        """The next offset to read per account, of those that are delivered here."""
         self._queues: dict[int, deque[tuple[InFlight, Segment]]] = {}
         self._unsent: set[InFlight] = set()
         """Batches of which something may be open."""
@@ -32,6 +32,26 @@ class Flights:
         self._looked: set[InFlight] = set()
         self._handed: list[Receipt] = []
         self._asked: list[tuple[Segment, int]] = []
+
+    def meet(self, positions: Mapping[int, int]) -> None:
+        """Take up accounts that are delivered here from now on, each from its position."""
+        self.positions |= positions
+        self.reading |= positions
+
+    def forget(self, accounts: Collection[int]) -> None:
+        """Know nothing any more of accounts that somebody else delivers from now on.
+
+        Batches that hold events of other accounts too stay in those queues.
+        """
+        for account in accounts:
+            self.positions.pop(account, None)
+            self.reading.pop(account, None)
+            self._queues.pop(account, None)
+        self._handed = [one for one in self._handed if one.account_id not in accounts]
+
+    def has_lost(self, inflight: InFlight) -> bool:
+        """Tell whether a batch holds events of an account that is not delivered here any more."""
+        return any(segment.account_id not in self.positions for segment in inflight.segments)
 
     def restore(self, receipts: Iterable[Receipt]) -> list[InFlight]:
         """Queue again what an earlier process handed over, by account and offset.

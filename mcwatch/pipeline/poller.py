@@ -9,6 +9,7 @@ import structlog
 
 from mcwatch.domain.backoff import probe_delay
 from mcwatch.domain.errors import (
+    LeaseLost,
     McwatchError,
     PermanentError,
     StoreCorrupt,
@@ -70,7 +71,7 @@ class Poller:
 
     async def poll_once(self) -> float | None:
         """Poll once; return None when the next poll is due at the usual time, else the seconds to wait for it."""
-        if self._watch.rests():
+        if not self._store.holds(self._feed.account_id) or self._watch.rests():
             return None
         started = self._clock.monotonic()
         total: Counter[str] = Counter()
@@ -78,6 +79,9 @@ class Poller:
             complete = await self._read(total)
         except StoreCorrupt:
             raise
+        except LeaseLost:
+            # Another replica polls it: this loop is about to be ended.
+            return None
         except McwatchError as error:
             return self._watch.failed(error, total, self._clock.monotonic() - started)
         except asyncio.CancelledError as stray:

@@ -1,6 +1,6 @@
 """Recording how far the positions of a destination can move, with patience for the store."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
 import structlog
@@ -47,8 +47,10 @@ class Settler:
         settlement = flights.settlement()
         if settlement is None:
             return
-        await self.commit(settlement)
+        lost = await self.commit(settlement)
         oldest = flights.settled(settlement)
+        flights.forget(lost)
+        settlement = settlement.without(lost)
         self._letterbox.add(len(settlement.rejected))
         if oldest is not None:
             self._report(settlement, oldest, attempt)
@@ -58,12 +60,16 @@ class Settler:
                 remedy="see mcwatch dead-letters list",
             )  # fmt: skip
 
-    async def commit(self, settlement: Settlement) -> None:
-        """Write a settlement, however long the store takes to be able to; raises StoreCorrupt."""
+    async def commit(self, settlement: Settlement) -> Collection[int]:
+        """Write a settlement, however long the store takes to be able to; raises StoreCorrupt.
+
+        Return the accounts of which nothing was written: somebody else delivers them, or has.
+        """
         waited = False
+        lost: Collection[int] = ()
         while True:
             try:
-                await self._store.settle(settlement)
+                lost = await self._store.settle(settlement)
                 break
             except StoreCorrupt:
                 raise
@@ -73,6 +79,9 @@ class Settler:
                 await self._clock.sleep(STORE_RETRY_SECS)
         if waited:
             self._outlet.health.up(self._outlet.component)
+        if lost:
+            logger.warning("positions_moved_elsewhere", destination=self._name, accounts=len(lost))
+        return lost
 
     def _report(self, settlement: Settlement, oldest: float, attempt: Attempt | None) -> None:
         age_secs = max(0.0, self._clock.now().timestamp() - oldest)

@@ -17,9 +17,9 @@ async def skip_backlog(outlet: Outlet, store: Store, settler: Settler, flights: 
     """Move all positions to the head; what is on its way counts as skipped as well."""
     heads = store.heads()
     behind = {
-        account: head - flights.positions.setdefault(account, 0)
+        account: head - flights.positions[account]
         for account, head in heads.items()
-        if head > flights.positions.setdefault(account, 0)
+        if head > flights.positions.get(account, head)
     }
     flights.clear()
     if not behind:
@@ -28,9 +28,10 @@ async def skip_backlog(outlet: Outlet, store: Store, settler: Settler, flights: 
         outlet.name, [Progress(account, heads[account], 0, 0, skipped) for account, skipped in behind.items()]
     )
     start, end = await settler.patiently(lambda: _waiting_range(outlet, store))
-    await settler.commit(settlement)
+    lost = await settler.commit(settlement)
     flights.settled(settlement)
     flights.clear()
+    flights.forget(lost)
     logger.error(
         "backlog_skipped",
         destination=outlet.name,

@@ -71,6 +71,15 @@ class SqliteStore:
         await asyncio.to_thread(self._threads.shut)
 
     @property
+    def leases(self) -> None:
+        """Nobody else has the file: there is nothing to share."""
+        return
+
+    def holds(self, account_id: int) -> bool:
+        """Tell that every account is watched here."""
+        return True
+
+    @property
     def full(self) -> bool:
         """The disk is full: pages are refused until the reserve could be taken back."""
         return self._threads.full
@@ -156,10 +165,11 @@ class SqliteStore:
             lambda connection: outbox.read_rows(connection, account_id, position, max_bytes, have)
         )
 
-    async def settle(self, settlement: Settlement) -> None:
-        """Apply a settlement in one transaction."""
+    async def settle(self, settlement: Settlement) -> Collection[int]:
+        """Apply a settlement in one transaction; nobody else moves the positions, so all of it is written."""
         now = self._clock.now()
         await self._threads.write(lambda connection: outbox.settle(connection, settlement, now))
+        return ()
 
     async def expire(self, now: datetime) -> bool:
         """Remove a bounded amount of what is past its time; return whether more is left."""

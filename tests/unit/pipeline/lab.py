@@ -45,12 +45,13 @@ class MoodyStore(SqliteStore):
         self.read_errors: list[Exception] = []
         self.settled: list[Settlement] = []
 
-    async def settle(self, settlement: Settlement) -> None:
+    async def settle(self, settlement: Settlement) -> Collection[int]:
         """Refuse, or settle for real."""
         if self.settle_errors:
             raise self.settle_errors.pop(0)
-        await super().settle(settlement)
+        lost = await super().settle(settlement)
         self.settled.append(settlement)
+        return lost
 
     async def read(self, account_id: int, position: int, max_bytes: int, have: Collection[int] = ()) -> list[OutboxRow]:
         """Refuse, or read for real."""

@@ -57,14 +57,22 @@ async def test_batch_keeps_to_its_limits(lab_with_cache: Lab) -> None:
 
 
 async def test_positions_stay_as_they_are(lab: Lab) -> None:
-    """Reading moves nothing; an account met for the first time starts at its first event."""
+    """Reading moves nothing."""
     await lab.append(range(3))
-    positions: dict[int, int] = {}
+    positions = {lab.acme: 0}
     reader = lab.reader()
     assert 3 == reader.waiting(positions)
     for _ in range(2):
         assert [0, 1, 2] == _numbers(await reader.next(positions, lab.accounts))
     assert {lab.acme: 0} == positions
+
+
+async def test_an_account_that_is_not_delivered_here_is_left_alone(lab: Lab) -> None:
+    """Of an account whose position is not known nothing is read: it may be another replica's."""
+    await lab.append(range(3))
+    reader = lab.reader()
+    assert 0 == reader.waiting({})
+    assert await reader.next({}, lab.accounts) is None
 
 
 async def _two_more(lab: Lab) -> list[Feed]:

@@ -1,6 +1,7 @@
 """Receipts: what they hold up, when they are overdue, and how an end finds them."""
 
 import asyncio
+from collections.abc import Collection
 from itertools import pairwise
 
 import pytest
@@ -131,9 +132,9 @@ def test_a_receipt_given_while_a_question_is_due_is_not_overdue(virtually: Virtu
 
         settle = lab.store.settle
 
-        async def slow(settlement: Settlement) -> None:
+        async def slow(settlement: Settlement) -> Collection[int]:
             await asyncio.sleep(20 if 0.3 < lab.clock.monotonic() < 1 else 0)
-            await settle(settlement)
+            return await settle(settlement)
 
         sink = Uneven(most_at_once=2, timeout_secs=100)
         with pytest.MonkeyPatch.context() as patch:

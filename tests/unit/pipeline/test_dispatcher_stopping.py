@@ -1,6 +1,7 @@
 """How a destination stops: passed over, full of dead letters, cut off in any state, with a store in trouble."""
 
 import asyncio
+from collections.abc import Collection
 
 import pytest
 from structlog.testing import capture_logs
@@ -130,9 +131,9 @@ def test_overdue_at_the_moment_of_a_skip(virtually: Virtually) -> None:
         dispatcher = lab.dispatcher(sink, _TWO)
         settle = lab.store.settle
 
-        async def slow(settlement: object) -> None:
+        async def slow(settlement: object) -> Collection[int]:
             await asyncio.sleep(30)
-            await settle(settlement)  # type: ignore[arg-type]  # passed on as it is
+            return await settle(settlement)  # type: ignore[arg-type]  # passed on as it is
 
         async with running(lab, dispatcher):
             await asyncio.sleep(5)

@@ -223,10 +223,10 @@ async def test_a_long_backlog_of_which_nothing_is_selected_is_no_hang(
     stuck: list[tuple[str, str]] = []
     settle = watched.lab.store.settle
 
-    async def slow(settlement: Settlement) -> None:
+    async def slow(settlement: Settlement) -> Collection[int]:
         watched.clock.advance(ALLOWANCE_SECS / 2)
         stuck.extend(watched.stuck())
-        await settle(settlement)
+        return await settle(settlement)
 
     monkeypatch.setattr(watched.lab.store, "settle", slow)
     await watched.lab.append(range(20))
