@@ -46,10 +46,10 @@ class Crew:
         watched = self._liveness.watched(name, partial(endless, name, loop, clock=self._clock))
         return self._group.create_task(watched, name=name)
 
-    def poll(self, pollers: Mapping[str, Poller]) -> None:
-        """Start pollers, spread over their intervals when they are many."""
+    def poll(self, pollers: Mapping[str, Poller], soon_secs: float | None = None) -> None:
+        """Start pollers, spread over their intervals when they are many; with ``soon_secs`` within that time."""
         for name, poller in pollers.items():
-            self.polling[name] = self.begin(f"poll {name}", partial(poller.run, self._rng, len(pollers)))
+            self.polling[name] = self.begin(f"poll {name}", partial(poller.run, self._rng, len(pollers), soon_secs))
 
     def deliver(self, dispatchers: Mapping[str, Dispatcher]) -> None:
         """Start dispatchers."""

@@ -9,13 +9,17 @@ from functools import partial
 import structlog
 
 from mcwatch import __version__
+from mcwatch.app.commanding import Commanding, CommandRows
 from mcwatch.app.crew import Crew, all_ended, endless
 from mcwatch.app.reload import Reloader
 from mcwatch.app.service_manager import ServiceManager
+from mcwatch.app.tenure import Tenure
 from mcwatch.app.wiring import Application, not_running
-from mcwatch.domain.errors import StoreCorrupt
+from mcwatch.domain.errors import StoreCorrupt, StoreUnavailable
 from mcwatch.pipeline.cancelling import leaves
 from mcwatch.settings.environment import ServiceManagerAddress
+
+_LEAVE_SECS = 5.0
 
 logger = structlog.get_logger(__name__)
 
@@ -92,15 +96,22 @@ class Runner:
                     group.create_task(endless("service manager", service.run, clock=clock)),
                     group.create_task(endless("reload", partial(reloader.run, service.reloading), clock=clock)),
                 ]
+                tenure = self._tenure(crew)
+                if tenure:
+                    others.append(crew.begin("lease", tenure.run))
+                if application.store.commands:
+                    others.append(crew.begin("commands", self._commanding(application.store.commands).run))
                 crew.deliver(parts.dispatchers)
                 crew.poll(parts.pollers)
                 service.ready()
                 await signals.stop.wait()
                 service.stopping()
-                await self._wind_down(crew, reloader, signals.hurry)
+                await self._wind_down(crew, reloader, tenure, signals.hurry)
                 for task in others:
                     task.cancel()
                 reloader.abandon()
+                await all_ended(others)
+                await self._leave()
         except* StoreCorrupt as errors:
             error = next(leaves(errors))
             logger.critical("store_corrupt", reason=str(error))
@@ -111,10 +122,46 @@ class Runner:
             service.close()
         logger.info("stopped")
 
-    async def _wind_down(self, crew: Crew, reloader: Reloader, hurry: asyncio.Event) -> None:
+    async def _leave(self) -> None:
+        """Let other replicas take over at once instead of when the leases lapse."""
+        if leases := self._application.store.leases:
+            try:
+                async with asyncio.timeout(_LEAVE_SECS):
+                    await leases.leave()
+            except (StoreUnavailable, TimeoutError) as error:
+                logger.warning(
+                    "leases_not_given_up", reason=str(error) or "time-out", remedy="they lapse by themselves"
+                )
+
+    def _tenure(self, crew: Crew) -> Tenure | None:
+        application, leases = self._application, self._application.store.leases
+        if leases is None:
+            return None
+        tenure = Tenure(
+            leases,
+            application.parts,
+            crew,
+            application.own_report,
+            clock=application.clock,
+            metrics=application.metrics,
+        )
+        application.fleet = lambda: tenure.fleet
+        return tenure
+
+    def _commanding(self, rows: CommandRows) -> Commanding:
+        application = self._application
+        parts = application.parts
+        return Commanding(
+            rows,
+            application.acting_routes,
+            lambda: [part.account_id for part in parts.accounts.values() if part.account_id is not None],
+            application.clock,
+        )
+
+    async def _wind_down(self, crew: Crew, reloader: Reloader, tenure: Tenure | None, hurry: asyncio.Event) -> None:
         """End in order, within the drain time and until told to hurry: a hung disk holds up nothing beyond that."""
         async with asyncio.TaskGroup() as group:
-            ending = group.create_task(self._end_in_order(crew, reloader))
+            ending = group.create_task(self._end_in_order(crew, reloader, tenure))
             hurried = group.create_task(hurry.wait())
             done, _ = await asyncio.wait(
                 [ending, hurried], timeout=self._drain_secs, return_when=asyncio.FIRST_COMPLETED
@@ -131,9 +178,11 @@ class Runner:
         for task in (*crew.polling.values(), *crew.delivering.values()):
             task.cancel()
 
-    async def _end_in_order(self, crew: Crew, reloader: Reloader) -> None:
-        """Let polling stop and the page in hand commit, deliver what is due."""
+    async def _end_in_order(self, crew: Crew, reloader: Reloader, tenure: Tenure | None) -> None:
+        """Let polling stop and the page in hand commit, deliver what is due; then others may go on."""
         await reloader.end()
+        if tenure:
+            await tenure.end()
         for task in crew.polling.values():
             task.cancel()
         await all_ended(crew.polling.values())

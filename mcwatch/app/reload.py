@@ -22,7 +22,7 @@ from mcwatch.telemetry.logs import configure
 _PATIENCE_SECS = 10.0
 """So long a destination that is exchanged may take to end what it has under way; it is sent again otherwise."""
 
-_FIXED = ("http", "store")
+_FIXED = ("http", "lease", "store")
 """Sections that only a restart changes: what listens, and what everything else stands on."""
 
 _STOPPING = "mcwatch is just stopping: nothing has been reloaded"
@@ -40,7 +40,7 @@ class Reloader:
         self._asked = asked
         self._waiting: list[asyncio.Future[Reloaded]] = []
         self._closing: set[asyncio.Task[None]] = set()
-        self._turn = asyncio.Lock()
+        self._turn = application.parts.turn
         self._has_ended = False
 
     async def reload(self) -> Reloaded:
@@ -131,7 +131,7 @@ class Reloader:
         # From here on nothing waits, and loops run again before anything that is only shown.
         retired = parts.exchange(prepared)
         crew.deliver({part.config.name: part.dispatcher for part in prepared.destinations})
-        crew.poll({name: poller for part in prepared.accounts for name, poller in part.pollers.items()})
+        crew.poll({name: parts.pollers[name] for name in parts.pollers_of(changes.accounts.started)})
         for part in retired:
             self._close(part)
         parts.show(prepared, retired)

@@ -1,6 +1,7 @@
 """The accounts and destinations at work, and how a changed configuration exchanges some of them."""
 
-from collections.abc import Collection, Iterable, Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,14 +15,18 @@ from mcwatch.app.resending import Resending
 from mcwatch.app.shared import Shared
 from mcwatch.domain.errors import ConfigError, StoreUnavailable
 from mcwatch.domain.event import FINDER, QUEUE
+from mcwatch.domain.leasing import Budget
 from mcwatch.domain.reloading import Reloaded, compare
 from mcwatch.mimecast.endpoints import Endpoint
+from mcwatch.pipeline.poller import Poller
 from mcwatch.settings import AccountConfig, DestinationConfig, Settings
 from mcwatch.telemetry.health import Component
 
 if TYPE_CHECKING:
     from mcwatch.pipeline.dispatcher import Dispatcher
-    from mcwatch.pipeline.poller import Poller
+
+_LASTING_SECS = 5.0
+"""A pause that ends sooner is over before anybody could take the account over."""
 
 logger = structlog.get_logger(__name__)
 
@@ -43,13 +48,17 @@ class Roster:
         self.settings = settings
         """The configuration at work."""
         self.accounts: dict[str, AccountPart] = {}
-        """By name."""
+        """By name; where replicas share the accounts, those that this one holds."""
         self.pollers: dict[str, Poller] = {}
         """By ``account/source``."""
         self.dispatchers: dict[str, Dispatcher] = {}
         """By the destination's name."""
+        self.account_ids: dict[str, int] = {}
+        """The store's ids of the configured accounts, by name."""
         self.account_names: dict[int, str] = {}
         """By the store's id of the account; those that are gone stay, for their events are still delivered."""
+        self.turn = asyncio.Lock()
+        """Held by whoever exchanges parts that run."""
         self._gone: set[str] = set()
         """Destinations that the log has said of that they are gone."""
         self._shared = shared
@@ -127,37 +136,50 @@ class Roster:
             )
 
     def pollers_of(self, accounts: Collection[str]) -> list[str]:
-        """Name the pollers of accounts, as ``account/source``."""
-        return [name for account in accounts for name in self.accounts[account].pollers]
+        """Name the pollers of those of these accounts that are watched here, as ``account/source``."""
+        watched = [self.accounts[account] for account in accounts if account in self.accounts]
+        return [name for part in watched for name in part.pollers]
 
     def exchange(self, prepared: Prepared) -> list[AccountPart]:
-        """Put prepared parts in the place of those whose loops have ended; return the accounts' parts that were there.
+        """Put prepared parts in the place of those whose loops have ended; return the accounts' parts to be closed.
 
         Whoever has the loops starts the new ones, and has :meth:`show` called.
         """
         changes = prepared.changes
-        retired = [self.accounts.pop(name) for name in changes.accounts.stopped]
-        for part in retired:
-            for poller in part.pollers:
-                del self.pollers[poller]
+        retired = self._take_out(changes.accounts.stopped)
         for name in changes.accounts.removed:
             self._ranges.remove(name)
+            self.account_ids.pop(name, None)
         for name in changes.destinations.stopped:
             del self.dispatchers[name]
         for name in changes.destinations.removed:
             self._resending.remove(name)
         self._install(prepared)
-        return retired
+        return retired + [part for part in prepared.accounts if part.config.name not in self.accounts]
+
+    def _take_out(self, names: Iterable[str]) -> list[AccountPart]:
+        parts = [self.accounts.pop(name) for name in names if name in self.accounts]
+        for part in parts:
+            for poller in part.pollers:
+                del self.pollers[poller]
+        return parts
+
+    def _put_in(self, account: AccountPart) -> None:
+        self.accounts[account.config.name] = account
+        self.pollers |= account.pollers
+        self._ranges.put(account.config.name, account.finder)
 
     def _install(self, prepared: Prepared) -> None:
         settings = self.settings = prepared.settings
         for account in prepared.accounts:
             name = account.config.name
-            self.accounts[name] = account
-            self.pollers |= account.pollers
             if account.account_id is not None:
+                self.account_ids[name] = account.account_id
                 self.account_names[account.account_id] = name
-            self._ranges.put(name, account.finder)
+            if self.is_held(account):
+                self._put_in(account)
+            else:
+                self._ranges.put(name, None)
         for destination in prepared.destinations:
             self.dispatchers[destination.config.name] = destination.dispatcher
             self._resending.put(destination.config.name, destination.way)
@@ -166,7 +188,7 @@ class Roster:
 
     def show(self, prepared: Prepared, retired: Iterable[AccountPart] = ()) -> None:
         """Have health and metrics speak of what is there since an exchange, and of nothing else."""
-        health, changes, settings = self._shared.health, prepared.changes, prepared.settings
+        health, changes = self._shared.health, prepared.changes
         # Not every figure of a source bears its name: where one is gone, all of the account's begin anew.
         poorer = [part.config.name for part in retired if not part.pollers.keys() <= self.pollers.keys()]
         self._forget_accounts(poorer)
@@ -176,11 +198,73 @@ class Roster:
             # What ailed a destination as it was may ail it no more; with nothing to send, it would never be found out.
             health.forget(Component.of_destination(name))
         self._shared.metrics.forget("destination", changes.destinations.removed)
+        # What was built to be checked, and is watched by another replica, has nothing to show here.
+        self._forget_accounts([one.config.name for one in prepared.accounts if one.config.name not in self.accounts])
+        self._initialise(self.accounts.values(), changes.destinations.started)
+
+    def _initialise(self, accounts: Iterable[AccountPart], destinations: Iterable[str] = ()) -> None:
         self._shared.metrics.initialise(
-            {account.name: [source.type for source in account.sources] for account in settings.accounts},
-            changes.destinations.started,
+            {part.config.name: [source.type for source in part.config.sources] for part in accounts},
+            destinations,
             [str(endpoint) for endpoint in Endpoint],
+            among=len(self.settings.accounts),
         )
+
+    def is_held(self, part: AccountPart) -> bool:
+        """Tell whether an account is watched here, as far as is known without asking."""
+        return part.account_id is not None and self._shared.store.holds(part.account_id)
+
+    def idle(self) -> list[tuple[str, int]]:
+        """Return the configured accounts that are held and not watched yet: name and id."""
+        holds = self._shared.store.holds
+        return [(name, one) for name, one in self.account_ids.items() if name not in self.accounts and holds(one)]
+
+    async def begin(self, budgets: Mapping[str, Budget]) -> dict[str, Poller]:
+        """Make held accounts ready, each with what is left of its request budget; return what polls them.
+
+        One that cannot be made ready stays idle. Raises StoreUnavailable.
+        """
+        begun: list[AccountPart] = []
+        for config in [one for one in self.settings.accounts if one.name in budgets]:
+            account = AccountPart(config, self._shared)
+            try:
+                await account.open()
+                await account.enrol()
+            except BaseException as error:
+                await account.close()
+                self._forget_accounts([config.name])
+                if not isinstance(error, ConfigError):
+                    raise
+                # It was whole at the last reload: a file it names has changed since.
+                logger.error("account_unusable", account=config.name, problems=error.problems)  # noqa: TRY400 - said above
+                continue
+            account.live.client.go_on_from(budgets[config.name])
+            self._put_in(account)
+            begun.append(account)
+        self._initialise(begun)
+        return {name: poller for account in begun for name, poller in account.pollers.items()}
+
+    def let_go(self, names: Iterable[str]) -> list[AccountPart]:
+        """Watch accounts no longer, whose loops have ended, and return them to be closed."""
+        parts = self._take_out(names)
+        for part in parts:
+            self._ranges.put(part.config.name, None)
+        self._forget_accounts([part.config.name for part in parts])
+        return parts
+
+    def carries(self, account_ids: Collection[int]) -> bool:
+        """Tell whether events of some of these accounts may be on their way."""
+        return any(one.carries(account_id) for one in self.dispatchers.values() for account_id in account_ids)
+
+    def budgets(self) -> dict[int, Budget]:
+        """Return the request budgets that whoever came next would have to know, by the account's id."""
+        found = {part.account_id: part.live.client.budget() for part in self.accounts.values() if part.account_id}
+        return {one: budget for one, budget in found.items() if max(budget.values(), default=0.0) > _LASTING_SECS}
+
+    def budget(self, account_id: int) -> Budget:
+        """Return what is left of an account's request budget."""
+        part = self.accounts.get(self.account_names.get(account_id, ""))
+        return part.live.client.budget() if part else {}
 
     def _forget_accounts(self, names: Collection[str]) -> None:
         for name in names:

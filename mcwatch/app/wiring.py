@@ -1,6 +1,7 @@
 """The one place that builds things: from settings to a daemon whose parts know each other."""
 
 import random
+import socket
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
@@ -11,6 +12,7 @@ import structlog
 from mcwatch import __version__
 from mcwatch.app.backfill import Backfill
 from mcwatch.app.config_file import ConfigFile
+from mcwatch.app.fleet import merged
 from mcwatch.app.keeping import keeping_routes
 from mcwatch.app.memory import settle_garbage_collector
 from mcwatch.app.ranges import PastRanges
@@ -21,6 +23,7 @@ from mcwatch.app.shared import Shared
 from mcwatch.app.verify import Verification
 from mcwatch.domain.backfill import BackfillStep, RangeRequest
 from mcwatch.domain.errors import ConfigError
+from mcwatch.domain.leasing import Fleet
 from mcwatch.domain.reloading import Changes, Reloaded
 from mcwatch.domain.status import StatusReport
 from mcwatch.domain.verification import VerifyStep
@@ -36,6 +39,7 @@ from mcwatch.pipeline.cache import LineCache
 from mcwatch.pipeline.retention import Retention
 from mcwatch.pipeline.tap import Tail, Tap
 from mcwatch.settings import HttpConfig, Settings, StoreConfig
+from mcwatch.store.keep import Keep
 from mcwatch.store.sqlite import SqliteStore, StoreOptions
 from mcwatch.telemetry.health import Health
 from mcwatch.telemetry.liveness import Liveness
@@ -44,6 +48,9 @@ from mcwatch.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from mcwatch.store.postgres import PostgresStore
+
+_NO_DRIVER = 'store.url: PostgreSQL needs its driver; run: pip install "mcwatch[postgres]"'
 _CACHE_BYTES = 8 * 2**20
 
 logger = structlog.get_logger(__name__)
@@ -60,6 +67,31 @@ def store_options(config: StoreConfig) -> StoreOptions:
         reserve_bytes=config.reserve,
         max_dead_letters=config.max_dead_letters,
     )
+
+
+def build_store(settings: Settings, clock: Clock, metrics: Metrics) -> "SqliteStore | PostgresStore":
+    """Build the configured store; raises ConfigError when PostgreSQL's driver is missing."""
+    config = settings.store
+    if not config.is_shared:
+        return SqliteStore(store_options(config), clock=clock, metrics=metrics)
+    try:
+        # Who keeps everything in a file needs no driver.
+        from mcwatch.store.postgres import PostgresOptions, PostgresStore  # noqa: PLC0415 - see above
+    except ImportError as error:
+        raise ConfigError([_NO_DRIVER]) from error
+    options = PostgresOptions(
+        url=config.url.reveal,
+        replica_name=settings.lease.replica or socket.gethostname(),
+        lease_duration_secs=settings.lease.duration,
+        max_backlog_bytes=config.max_backlog,
+        keep=Keep(
+            fingerprints=timedelta(seconds=config.keep_fingerprints),
+            delivered=timedelta(seconds=config.keep_delivered),
+            dead_letters=timedelta(seconds=config.keep_dead_letters),
+        ),
+        max_dead_letters=config.max_dead_letters,
+    )
+    return PostgresStore(options, clock=clock, metrics=metrics)
 
 
 def listener_of(config: HttpConfig) -> Listener:
@@ -105,7 +137,7 @@ class Application:
         self._stack = AsyncExitStack()
         self.metrics = Metrics(version=__version__)
         self.health = Health(self.metrics, clock.now)
-        self.store = SqliteStore(store_options(settings.store), clock=clock, metrics=self.metrics)
+        self.store = build_store(settings, clock, self.metrics)
         self.pressure = Backpressure(
             self.store, settings.store.max_backlog, clock=clock, metrics=self.metrics, health=self.health
         )
@@ -134,6 +166,8 @@ class Application:
         self._started_at = clock.now()
         self.url = ""
         """The base URL of the status page once entered."""
+        self.fleet: Callable[[], Fleet] = Fleet
+        """Who lives and who holds what, as of the last beat; set while the loops run."""
         self.reload: Callable[[], Awaitable[Reloaded]] = not_running
         """Reads the configuration again; set while the loops run."""
 
@@ -158,7 +192,9 @@ class Application:
             destinations=Changes([one.name for one in self._settings.destinations]),
         )
         prepared = await self.parts.prepare(self._settings, everything)
-        self.parts.exchange(prepared)
+        for part in self.parts.exchange(prepared):
+            # Built to be checked: who watches it, the leases will say.
+            await part.close()
         self.parts.show(prepared)
         await self._stack.enter_async_context(self._resending)
         await self.pressure.refresh()
@@ -185,6 +221,9 @@ class Application:
             *reading_routes(self.report, self.store.dead_letters),
             *self.acting_routes,
         ]
+        if self._settings.store.is_shared:
+            # Commands come as rows of the store, to whichever replica has what they ask for.
+            return
         streams = [tail_route(Tail(self._tap, self.store).follow)]
         await self._stack.enter_async_context(ControlServer(self._settings.store.path, routes, streams))
 
@@ -206,13 +245,18 @@ class Application:
         return ReloadAnswer((await self.reload()).lines)
 
     async def report(self) -> StatusReport:
-        """Say how everything is."""
+        """Say how everything is, on all replicas."""
+        own, leases = await self.own_report(), self.store.leases
+        return own if leases is None else merged(own, self.fleet(), leases.replica)
+
+    async def own_report(self) -> StatusReport:
+        """Say how everything is that is done here."""
         daemon = Daemon(
             at=self.clock.now(),
             started_at=self._started_at,
             config=self.config.status if self.config else None,
             health=self.health,
-            accounts=[self.parts.accounts[one.name].live for one in self.parts.settings.accounts],
+            accounts=[part.live for part in self.parts.accounts.values()],
             unacknowledged={name: one.unconfirmed for name, one in self.parts.dispatchers.items()},
             paused=self.pressure.paused,
             is_full=self.store.full,

@@ -16,6 +16,9 @@ import msgspec
 from mcwatch.domain.window.ranges import Window
 
 _RELOAD_REMEDY = "mend the file and reload it; until then the configuration before it is at work"
+_MOST_UNHELD_SECS = 60.0
+"""A replica that stops, or is lost, leaves its accounts to the others within the lease's duration; then a few seconds
+more pass until all is told."""
 
 
 class StoreStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,9 +143,16 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One account. ``clock_skew_secs`` is the API's clock minus ours; ``undecodable_letters`` counts kept rows."""
+    """One account. ``clock_skew_secs`` is the API's clock minus ours; ``undecodable_letters`` counts kept rows.
+
+    ``holder`` is the replica that holds it, empty where nobody does or there is but one process. ``held`` says whether
+    anybody does, ``unheld_secs`` for how long nobody has.
+    """
 
     name: str
+    holder: str = ""
+    held: bool = True
+    unheld_secs: float = 0.0
     up: bool | None = None
     since: datetime | None = None
     reason: str = ""
@@ -201,13 +211,37 @@ class ConfigStatus(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the processes that share a store.
+
+    ``silent_secs`` is how long ago it was heard of, ``accounts`` how many it holds. ``reason`` says what is wrong with
+    it: nothing is known of it, or it works by another configuration than it should.
+    """
+
+    name: str
+    id: str
+    version: str
+    started_at: datetime
+    silent_secs: float
+    live: bool
+    accounts: int = 0
+    reason: str = ""
+    remedy: str = ""
+
+
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole report. ``live`` is false when it was read from the store because no daemon answered."""
+    """The whole report. ``live`` is false when it was read from the store because no daemon runs.
+
+    ``replica`` names the process that tells it, ``fleet`` all that share its store; both are empty where the store
+    serves one process. ``started_at`` and ``uptime_secs`` are those of the one that tells, else of the oldest one.
+    """
 
     version: str
     live: bool
     healthy: bool
     at: datetime
+    replica: str = ""
+    fleet: list[ReplicaStatus] = []
     started_at: datetime | None = None
     uptime_secs: float | None = None
     config: ConfigStatus | None = None
@@ -278,7 +312,10 @@ def problems(report: StatusReport) -> list[Problem]:
     if report.config and report.config.error:
         found.append(Problem("configuration", report.config.error, _RELOAD_REMEDY))
     found.extend(Problem("polling pauses", reason) for reason in store.paused)
+    found.extend(Problem(f"replica {one.name}", one.reason, one.remedy) for one in report.fleet if one.reason)
     for account in report.accounts:
+        if report.live:  # else no process runs at all, which is said elsewhere
+            found.extend(_unheld(account))
         found.extend(_account_problems(account))
     for one in report.destinations:
         found.extend(_destination_problems(one))
@@ -293,6 +330,20 @@ def _destination_problems(one: DestinationStatus) -> Iterator[Problem]:
             f"dead letters of {one.name}",
             f"{one.dead_letters:,} events were refused for good and are kept",
             f"mcwatch dead-letters list --destination {one.name} says why; then retry or discard them",
+        )
+
+
+def is_abandoned(account: AccountStatus) -> bool:
+    """Tell whether nobody has held an account for longer than a hand-over takes."""
+    return not account.held and account.unheld_secs > _MOST_UNHELD_SECS
+
+
+def _unheld(account: AccountStatus) -> Iterator[Problem]:
+    if is_abandoned(account):
+        yield Problem(
+            f"account {account.name}",
+            "no replica holds it: it is not polled, and what waits of it is not delivered",
+            "start a replica whose configuration has the account; the logs of those that run say why none takes it",
         )
 
 

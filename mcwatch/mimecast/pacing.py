@@ -31,6 +31,14 @@ class Ceiling:
         """Count a request."""
         self._due_at = max(self._due_at, now) + self._spacing_secs
 
+    def owed_secs(self, now: float) -> float:
+        """Return how far the requests counted reach into the future."""
+        return max(0.0, self._due_at - now)
+
+    def owe(self, now: float, secs: float) -> None:
+        """Count requests that somebody else has made."""
+        self._due_at = max(self._due_at, now + secs)
+
 
 class Scope:
     """One quota of the API's.

@@ -7,6 +7,7 @@ from enum import IntEnum
 from http import HTTPStatus
 
 from mcwatch.domain.budget import GatePressure
+from mcwatch.domain.leasing import Budget
 from mcwatch.interfaces import Clock
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.mimecast.pacing import Ceiling, Scope
@@ -15,6 +16,8 @@ from mcwatch.mimecast.rate_headers import MAX_WAIT_SECS, RateHeaders, read_rate_
 from mcwatch.telemetry.liveness import resting
 from mcwatch.telemetry.metrics import Metrics
 
+_CEILING = "ceiling"
+_MINUTE_SECS = 60.0
 _UNTOLD_PAUSE_SECS = 60.0  # first pause after a 429 that names no time; doubled by each further one in a row
 _YIELD_SECS = 0.01  # while a more urgent request that may go is about to wake
 _RECHECK_SECS = 5.0  # a pace may be eased by the next answer, so nobody sleeps through it
@@ -135,6 +138,20 @@ class QuotaGate:
         """Return what is known of the endpoint's quota."""
         closed_for = max(0.0, self._scopes[endpoint].closed_until - self._clock.monotonic())
         return QuotaSeen(endpoint, self._limits.get(endpoint), self._remaining.get(endpoint), closed_for)
+
+    def budget(self) -> dict[str, float]:
+        """Return what is closed or spent, in seconds from now, for another process to go on from."""
+        now = self._clock.monotonic()
+        waits = {str(endpoint): scope.closed_until - now for endpoint, scope in self._scopes.items()}
+        waits[_CEILING] = self._ceiling.owed_secs(now)
+        return {name: round(secs, 3) for name, secs in waits.items() if secs > 0}
+
+    def go_on_from(self, budget: Budget) -> None:
+        """Take up what another process knew."""
+        now = self._clock.monotonic()
+        for endpoint, scope in self._scopes.items():
+            scope.close(now, min(budget.get(str(endpoint), 0.0), MAX_WAIT_SECS))
+        self._ceiling.owe(now, min(budget.get(_CEILING, 0.0), _MINUTE_SECS))
 
     def pressure(self) -> GatePressure:
         """Return what the gate saw over the last ten minutes."""

@@ -51,23 +51,33 @@ class Poller:
         self._watch = watch
         self._clock = clock
 
-    async def run(self, draw: random.Random, pollers: int = 1) -> None:
-        """Poll at the source's interval; a source that is down is tried more slowly. So many ``pollers`` start now."""
-        due = first_due(self._clock.monotonic(), self._source.interval_secs, draw.random(), pollers=pollers)
+    async def run(self, draw: random.Random, pollers: int = 1, soon_secs: float | None = None) -> None:
+        """Poll at the source's interval; a source that is down is tried more slowly. So many ``pollers`` start now.
+
+        With ``soon_secs`` the first poll comes within that time, and the next ones spread over the interval after it.
+        """
+        interval_secs, now = self._source.interval_secs, self._clock.monotonic()
+        due = first_due(now, interval_secs, draw.random(), pollers=pollers)
+        if soon_secs is not None and due > now + soon_secs:
+            await self._rest(now + soon_secs * draw.random(), "interval")
+            await self.poll_once()
         reason = "interval"
         while True:
-            secs = max(0.0, due - self._clock.monotonic())
-            with resting(reason, secs):
-                await self._clock.sleep(secs)
-            turns("poll")
+            await self._rest(due, reason)
             pause = await self.poll_once()
             reason = self._watch.pause if pause is None else "probe of a source that is down"
             now = self._clock.monotonic()
             due = (
-                next_due(due, now, self._source.interval_secs)
+                next_due(due, now, interval_secs)
                 if pause is None
                 else now + pause * draw.uniform(0.9, 1.1)
             )
+
+    async def _rest(self, until: float, reason: str) -> None:
+        secs = max(0.0, until - self._clock.monotonic())
+        with resting(reason, secs):
+            await self._clock.sleep(secs)
+        turns("poll")
 
     async def poll_once(self) -> float | None:
         """Poll once; return None when the next poll is due at the usual time, else the seconds to wait for it."""

@@ -16,6 +16,7 @@ from prometheus_client import (
     GCCollector,
     Histogram,
     ProcessCollector,
+    Summary,
     disable_created_metrics,
 )
 
@@ -24,7 +25,7 @@ from mcwatch.domain.event import FINDER, QUEUE, EventKind
 from mcwatch.telemetry.metric_info import MetricInfo
 from mcwatch.telemetry.store_metrics import STORED_METRICS
 
-MetricT = TypeVar("MetricT", Counter, Gauge, Histogram)
+MetricT = TypeVar("MetricT", Counter, Gauge, Histogram, Summary)
 
 OK = "ok"
 OUTCOMES = (OK, *FailureReason)
@@ -35,6 +36,14 @@ _EVENT_KINDS = {
     QUEUE: (EventKind.QUEUE_ENTERED, EventKind.QUEUE_CHANGED, EventKind.QUEUE_LEFT),
 }
 
+_CLOSED_LABELS: dict[str, Collection[str]] = {
+    "outcome": OUTCOMES,
+    "source": (FINDER, QUEUE),
+    "kind": tuple(EventKind),
+    "queue": ("processing", "bulk_processing"),
+}
+"""What stands beside the name of an account or a destination; endpoints are told with the accounts."""
+
 # Buckets per account are few: a thousand accounts pay for each of them in memory and at every scrape.
 _REQUEST_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 10, 30)
 _POLL_BUCKETS = (0.25, 1, 5, 15, 60, 300)
@@ -42,19 +51,29 @@ _DWELL_BUCKETS = (60, 300, 900, 3600, 14400, 86400)
 _LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3600)
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 ALL_OUTCOMES_UP_TO = 100
-"""Up to so many accounts, a series per failure reason exists from the start; beyond, from the first failure on."""
+"""Up to so many accounts, a series per failure reason exists from the start; beyond, from the first failure on.
+
+Beyond it the durations of an account are told without buckets too, which would be half of all series, and nothing of
+endpoints that are never asked.
+"""
 
 
 class Metrics:
-    """The live metrics, one attribute each, named as on ``/metrics`` without the prefix ``mcwatch_``."""
+    """The live metrics, one attribute each, named as on ``/metrics`` without the prefix ``mcwatch_``.
 
-    def __init__(self, registry: CollectorRegistry | None = None, *, version: str = "") -> None:
+    ``accounts`` is about how many there will be.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None, *, version: str = "", accounts: int = 1) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it untyped
         self.registry = registry or CollectorRegistry(auto_describe=True)
         self.infos: list[MetricInfo] = []
         """The live metrics, in the order of the documentation."""
-        self._labelled: list[tuple[Counter | Gauge | Histogram, tuple[str, ...]]] = []
+        self._labelled: list[tuple[Counter | Gauge | Histogram | Summary, tuple[str, ...]]] = []
+        self._are_many = accounts > ALL_OUTCOMES_UP_TO
+        self._endpoints: set[str] = set()
         self._make_process(version)
+        self._make_leases()
         self._make_api()
         self._make_sources()
         self._make_delivery()
@@ -85,6 +104,29 @@ class Metrics:
             "dead_letters_expired_total", "Dead letters deleted because `keep_dead_letters` had passed."
         )
 
+    def _make_leases(self) -> None:
+        self.account_held = self._gauge(
+            "account_held", "1 for each account that this replica watches; absent for those of others.", "account"
+        )
+        self.account_unheld_seconds = self._gauge(
+            "account_unheld_seconds",
+            "For how long no replica has held the account, 0 while one does (PostgreSQL only).",
+            "account",
+        )
+        self.replicas = self._gauge("replicas", "Replicas that live, as this one sees it; 1 without PostgreSQL.")
+        self.replicas.set(1)
+        self.lease_last_beat_timestamp_seconds = self._gauge(
+            "lease_last_beat_timestamp_seconds",
+            "When this replica last renewed its leases; 0 before, and without PostgreSQL.",
+        )
+        self.leases_taken_total = self._counter("leases_taken_total", "Accounts taken that no replica held.")
+        self.leases_handed_over_total = self._counter(
+            "leases_handed_over_total", "Accounts given up for another replica to take."
+        )
+        self.leases_lost_total = self._counter(
+            "leases_lost_total", "Accounts that another replica took, because this one was not heard of in time."
+        )
+
     def _make_api(self) -> None:
         self.account_up = self._gauge(
             "account_up",
@@ -95,7 +137,7 @@ class Metrics:
             "api_requests_total", "Requests to the API, retries included, by how they ended.",
             "account", "endpoint", "outcome",
         )  # fmt: skip
-        self.api_request_duration_seconds = self._histogram(
+        self.api_request_duration_seconds = self._duration(
             "api_request_duration_seconds", "Time from sending a request to the end of its answer.", _REQUEST_BUCKETS,
             "account", "endpoint",
         )  # fmt: skip
@@ -118,7 +160,7 @@ class Metrics:
             "source_up", "1 while polls of the source succeed, 0 before the first and while they fail.", *feed
         )
         self.polls_total = self._counter("polls_total", "Polls by how they ended.", *feed, "outcome")
-        self.poll_duration_seconds = self._histogram(
+        self.poll_duration_seconds = self._duration(
             "poll_duration_seconds", "Time of one poll with all its pages.", _POLL_BUCKETS, *feed
         )
         self.poll_last_success_timestamp_seconds = self._gauge(
@@ -183,19 +225,24 @@ class Metrics:
         accounts: Mapping[str, Collection[str]],
         destinations: Iterable[str],
         endpoints: Sequence[str] = (),
+        *,
+        among: int = 0,
     ) -> None:
         """Make the series of every label combination, at 0, before anything happens.
 
-        ``accounts`` maps each account to its sources. Gauges of what is not known yet (quota, skew, timestamps, lag,
-        depth) stay absent until they are, and so do histograms, which cost memory.
+        ``accounts`` maps each account to its sources; ``among`` is how many accounts there are with others. Gauges of
+        what is not known yet (quota, skew, timestamps, lag, depth) stay absent until they are, and so do histograms,
+        which cost memory.
         """
+        self._endpoints |= set(endpoints)
         for reason in PAUSE_REASONS:
             self.polling_paused.labels(reason)
-        outcomes = OUTCOMES if len(accounts) <= ALL_OUTCOMES_UP_TO else OUTCOMES[:1]
+        outcomes = OUTCOMES if max(among, len(accounts)) <= ALL_OUTCOMES_UP_TO else OUTCOMES[:1]
         for account, sources in accounts.items():
+            self.account_held.labels(account).set(1)
             self.account_up.labels(account)
             self.api_throttled_seconds_total.labels(account)
-            for endpoint, outcome in product(endpoints, outcomes):
+            for endpoint, outcome in product(() if self._are_many else endpoints, outcomes):
                 self.api_requests_total.labels(account, endpoint, outcome)
             for source in sources:
                 self._initialise_source(account, source, outcomes)
@@ -209,14 +256,14 @@ class Metrics:
     def forget(self, label: str, values: Collection[str]) -> None:
         """Remove every series of accounts or destinations (``label``) that are no longer configured.
 
-        All at once, because each look through the series of a thousand accounts takes as long as a short poll.
+        What they can be called is removed, known or not: looking through the series of a thousand accounts would hold
+        up everything for a second.
         """
+        choices: dict[str, Collection[str]] = {**_CLOSED_LABELS, "endpoint": self._endpoints, label: values}
         for metric, names in self._labelled:
-            if label not in names or not values:
-                continue
-            samples = (sample.labels for family in metric.collect() for sample in family.samples)
-            for series in {tuple(one[name] for name in names) for one in samples if one[label] in values}:
-                metric.remove(*series)
+            if label in names:
+                for series in product(*(choices[name] for name in names)):
+                    metric.remove(*series)
 
     def _initialise_source(self, account: str, source: str, outcomes: Sequence[str]) -> None:
         self.source_up.labels(account, source)
@@ -246,6 +293,13 @@ class Metrics:
         return self._noted(
             Histogram(f"mcwatch_{name}", meaning, labels, buckets=buckets, registry=self.registry), labels
         )
+
+    def _duration(self, name: str, meaning: str, buckets: Sequence[float], *labels: str) -> Histogram | Summary:
+        """Make a histogram per account, or of many accounts what is left of it without its buckets: count and sum."""
+        if not self._are_many:
+            return self._histogram(name, meaning, buckets, *labels)
+        self.infos.append(MetricInfo(f"mcwatch_{name}", "histogram", labels, meaning))
+        return self._noted(Summary(f"mcwatch_{name}", meaning, labels, registry=self.registry), labels)
 
     def _noted(self, metric: MetricT, labels: tuple[str, ...]) -> MetricT:
         self._labelled.append((metric, labels))

@@ -71,6 +71,11 @@ class SqliteStore:
         await asyncio.to_thread(self._threads.shut)
 
     @property
+    def commands(self) -> None:
+        """What people ask for comes over the control socket."""
+        return
+
+    @property
     def leases(self) -> None:
         """Nobody else has the file: there is nothing to share."""
         return

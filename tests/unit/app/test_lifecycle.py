@@ -56,7 +56,7 @@ class _Destination:
 class _Source:
     """A source's loop."""
 
-    async def run(self, _draw: random.Random, _pollers: int) -> None:
+    async def run(self, _draw: random.Random, _pollers: int, _soon_secs: float | None) -> None:
         await asyncio.Event().wait()
 
 

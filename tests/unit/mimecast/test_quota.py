@@ -177,3 +177,42 @@ async def test_metrics_and_report() -> None:
     assert 0 == bench.sample("api_quota_remaining", endpoint="message_finder")
     assert bench.sample("api_throttled_seconds_total") == pytest.approx(30.0, abs=0.02)
     assert (None, None) == (bench.gate.seen(TOKEN).limit, bench.gate.seen(TOKEN).remaining)
+
+
+async def test_a_pause_moves_with_the_account() -> None:
+    """Whoever takes the account over keeps to the pause that the last holder was asked for, less what has passed."""
+    ours, theirs = Bench(per_endpoint=True), Bench(per_endpoint=True)
+    ours.gate.learn(FINDER, {"Retry-After": "120"}, 429)
+    ours.clock.advance(20)
+    budget = ours.gate.budget()
+    assert {"message_finder": 100.0} == budget
+    theirs.gate.go_on_from(budget)
+    assert 100.0 == theirs.gate.wait_secs(FINDER, Priority.FRESH)
+    assert 0.0 == theirs.gate.wait_secs(QUEUE, Priority.FRESH)
+
+
+async def test_a_pause_of_the_whole_account_moves_too() -> None:
+    """Where one quota holds for all endpoints, so does the pause after the take-over."""
+    ours, theirs = Bench(), Bench()
+    ours.gate.learn(FINDER, {"Retry-After": "60"}, 429)
+    theirs.gate.go_on_from(ours.gate.budget())
+    assert 60.0 == theirs.gate.wait_secs(QUEUE, Priority.FRESH)
+
+
+async def test_two_holders_in_a_row_keep_to_the_ceiling_together() -> None:
+    """Requests that the last holder has made count for the next one."""
+    ours, theirs = Bench(per_minute=20, manual=True), Bench(per_minute=20, manual=True)
+    assert {} == ours.gate.budget()
+    await ours.gate.turn(FINDER)
+    spent = ours.gate.budget()
+    assert 3.0 == pytest.approx(spent["ceiling"], rel=0.1)
+    assert 0.0 == theirs.gate.wait_secs(FINDER, Priority.FRESH)
+    theirs.gate.go_on_from(spent)
+    assert spent["ceiling"] == pytest.approx(theirs.gate.wait_secs(FINDER, Priority.FRESH))
+
+
+async def test_a_budget_of_an_unknown_hand_closes_nothing_for_ever() -> None:
+    """Names that are not known are passed over, and no pause is longer than a server may ask for."""
+    bench = Bench()
+    bench.gate.go_on_from({"something": 5.0, "message_finder": 1e9, "ceiling": 1e9})
+    assert bench.gate.wait_secs(FINDER, Priority.FRESH) <= 900.0

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,12 +44,33 @@ class MoodyStore(SqliteStore):
         self.settle_errors: list[Exception] = []
         self.read_errors: list[Exception] = []
         self.settled: list[Settlement] = []
+        self.elsewhere: set[int] = set()
+        """Accounts that another replica holds."""
+        self.retired: set[int] = set()
+        """Accounts held and about to be handed over."""
+
+    def holds(self, account_id: int) -> bool:
+        """Tell what a test has said."""
+        return account_id not in self.elsewhere
+
+    def heads(self) -> Mapping[int, int]:
+        """Return the heads of what is delivered here."""
+        gone = self.elsewhere | self.retired
+        return {account: head for account, head in super().heads().items() if account not in gone}
+
+    def spread(self, elsewhere: set[int], retired: Collection[int] = ()) -> None:
+        """Have accounts held elsewhere from now on, others here; say so."""
+        self.elsewhere, self.retired = set(elsewhere), set(retired)
+        self._sequence += 1
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def settle(self, settlement: Settlement) -> Collection[int]:
         """Refuse, or settle for real."""
         if self.settle_errors:
             raise self.settle_errors.pop(0)
-        lost = await super().settle(settlement)
+        told = {one.account_id for one in settlement.progress} | {one.account_id for one in settlement.handed}
+        lost = (told & self.elsewhere) | set(await super().settle(settlement.without(self.elsewhere)))
         self.settled.append(settlement)
         return lost
 

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from mcwatch.domain.errors import (
     AuthError,
     FailureReason,
+    LeaseLost,
     MisconfiguredError,
     PermanentError,
     StoreCorrupt,
@@ -265,3 +266,54 @@ async def test_stray_cancellation_is_a_failed_poll(lab: Lab) -> None:
     await _run_polls(lab.poller(source, lab.feed), source, 3)
     assert 1.0 == lab.metric("polls_total", account="acme", source=FINDER, outcome="internal")
     assert {lab.acme: 1} == dict(lab.store.heads())
+
+
+async def test_an_account_of_another_replica_is_not_polled(lab: Lab) -> None:
+    """Nothing is asked of the API for an account that is not held here, and nobody is said to be down."""
+    source = FakeSource(FINDER, [page([row(1)])])
+    poller = lab.poller(source, lab.feed)
+    lab.store.spread({lab.acme})
+    assert await poller.poll_once() is None
+    assert [] == source.asked
+    lab.store.spread(set())
+    await poller.poll_once()
+    assert 1 == len(source.asked)
+
+
+async def test_a_page_refused_for_a_lost_lease_is_no_failure(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account is lost between the question and the commit: the poll ends, and no source is marked down."""
+
+    async def refuse(*_: object) -> None:
+        raise LeaseLost("another replica holds the account")
+
+    monkeypatch.setattr(lab.store, "commit_page", refuse)
+    poller = lab.poller(FakeSource(FINDER, [page([row(1)])]), lab.feed)
+    with capture_logs() as logs:
+        assert await poller.poll_once() is None
+    assert [] == logs
+    assert lab.health.condition(STORE).up is not False
+
+
+async def test_an_account_taken_over_is_polled_soon_and_then_spread(lab: Lab) -> None:
+    """With many others begun at once, the first poll comes at once and the second anywhere in the interval after it."""
+    asked_at: list[float] = []
+
+    class Timed(FakeSource):
+        async def poll(self, progress: FeedProgress) -> AsyncIterator[Page]:
+            asked_at.append(lab.clock.monotonic())
+            async for step in super().poll(progress):
+                yield step
+
+    source = Timed(FINDER, interval_secs=60.0)
+    poller = lab.poller(source, lab.feed)
+    begun = lab.clock.monotonic()
+    task = asyncio.ensure_future(poller.run(random.Random(3), 100, 2.0))
+    while len(source.asked) < 3:  # noqa: ASYNC110 - the store's threads are real, its answers come when they come
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    first, second, third = (at - begun for at in asked_at[:3])
+    assert first < 2.0
+    assert first < second <= 60.0
+    assert second + 60.0 == pytest.approx(third)
