@@ -19,17 +19,18 @@ RUN python3 -c 'import sys, runpy; known = runpy.run_path("__init__.py")["__vers
         sys.exit(sys.argv[1] not in ("", known) and f"VERSION is {sys.argv[1]}, the code is {known}")' "${VERSION}" \
     && rm __init__.py
 
-# The dependencies before the code: this layer is built again only when a lock file or the version has changed. Wheels
-# only, so that a platform for which there is none fails here and not for want of a compiler. A pip configuration (a
-# mirror, a certificate, a password) comes in as the secret pip_conf and leaves no trace in any layer.
-COPY requirements/build.txt requirements/run.txt requirements/
+# The dependencies before the code: this layer is built again only when a lock file or the version has changed. What is
+# optional elsewhere (PostgreSQL, Kafka) is in the image: nothing can be installed into it later. Wheels only, so that a
+# platform for which there is none fails here and not for want of a compiler. A pip configuration (a mirror, a
+# certificate, a password) comes in as the secret pip_conf and leaves no trace in any layer.
+COPY requirements/build.txt requirements/extras.txt requirements/
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv /tools \
     && python3 -m venv --without-pip /opt/mcwatch \
     && /tools/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements/build.txt \
     && /tools/bin/pip --python /opt/mcwatch/bin/python3 install --quiet --no-compile --require-hashes \
-        --only-binary :all: -r requirements/run.txt
+        --only-binary :all: -r requirements/extras.txt
 
 COPY pyproject.toml README.md LICENSE ./
 COPY mcwatch mcwatch

@@ -1,6 +1,6 @@
 """What comes from the API: mail flow, coverage, queue."""
 
-from scripts.dashboard.panels import ACCOUNT, GREEN, ORANGE, RATE, RED, Column, Graph, Look, Query, Row, Table
+from scripts.dashboard.panels import ACCOUNT, GREEN, ORANGE, RATE, RED, Column, Graph, Look, Query, Row, Table, stored
 
 _PER_MINUTE = Look(unit="cpm", decimals=1)
 _FAILED_POLLS = f'mcwatch_polls_total{{{ACCOUNT}, outcome!="ok"}}'
@@ -9,6 +9,11 @@ _GOOD_POLLS = f'mcwatch_polls_total{{{ACCOUNT}, outcome="ok"}}'
 
 def _top(inner: str) -> str:
     return f"topk(10, {inner})"
+
+
+def _rows(kind: str) -> str:
+    per_second = stored(f"rate(mcwatch_records_{kind}_total{{{ACCOUNT}}}{RATE})")
+    return f"60 * sum({per_second})"
 
 
 FLOW = Row(
@@ -32,9 +37,9 @@ FLOW = Row(
             "Rows per minute by what became of them. Duplicates are normal: each poll looks back. Undecodable rows are "
             "kept: `mcwatch dead-letters list`.",
             [
-                Query(f"60 * sum(rate(mcwatch_records_new_total{{{ACCOUNT}}}{RATE}))", "new"),
-                Query(f"60 * sum(rate(mcwatch_records_duplicate_total{{{ACCOUNT}}}{RATE}))", "duplicate"),
-                Query(f"60 * sum(rate(mcwatch_records_undecodable_total{{{ACCOUNT}}}{RATE}))", "undecodable"),
+                Query(_rows("new"), "new"),
+                Query(_rows("duplicate"), "duplicate"),
+                Query(_rows("undecodable"), "undecodable"),
             ],
             Look(unit="cpm", decimals=1, stacked=True),
         ),
@@ -70,7 +75,9 @@ FLOW = Row(
             "Should stay near the interval. It grows while a source is down or polling is paused.",
             [
                 Query(
-                    _top(f"time() - mcwatch_poll_last_success_timestamp_seconds{{{ACCOUNT}}}"),
+                    _top(
+                        f"time() - max by (account, source) (mcwatch_poll_last_success_timestamp_seconds{{{ACCOUNT}}})"
+                    ),
                     "{{account}} {{source}}",
                 )
             ],
@@ -86,13 +93,18 @@ COVERAGE = Row(
             "Lag, ten longest",
             "Age of the oldest moment not read. It shrinks while mcwatch catches up after a stop. If it grows: is the "
             "source down, or the quota too small? Rejected mail leaves the API after 7 days.",
-            [Query(_top(f"mcwatch_finder_lag_seconds{{{ACCOUNT}}}"), "{{account}}")],
+            [Query(_top(f"max by (account) (mcwatch_finder_lag_seconds{{{ACCOUNT}}})"), "{{account}}")],
             Look(unit="s", steps=((3600, ORANGE), (5 * 86400, RED))),
         ),
         Graph(
             "Newest mail read, ten longest ago",
             "Up to where every search has been read, as an age. It should stay near the interval.",
-            [Query(_top(f"time() - mcwatch_finder_coverage_end_timestamp_seconds{{{ACCOUNT}}}"), "{{account}}")],
+            [
+                Query(
+                    _top(f"time() - max by (account) (mcwatch_finder_coverage_end_timestamp_seconds{{{ACCOUNT}}})"),
+                    "{{account}}",
+                )
+            ],
             Look(unit="s", steps=((3600, ORANGE),)),
         ),
         Graph(
@@ -120,7 +132,12 @@ COVERAGE = Row(
         Graph(
             "Rows that came with another id, ten most",
             "Per minute. More than a few: the tenant's ids do not last; set identity: content for that source.",
-            [Query(_top(f"60 * rate(mcwatch_finder_reidentified_rows_total{{{ACCOUNT}}}{RATE})"), "{{account}}")],
+            [
+                Query(
+                    _top(f"60 * sum by (account) (rate(mcwatch_finder_reidentified_rows_total{{{ACCOUNT}}}{RATE}))"),
+                    "{{account}}",
+                )
+            ],
             _PER_MINUTE,
         ),
         Table(

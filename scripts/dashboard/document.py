@@ -6,6 +6,7 @@ from scripts.dashboard.arriving import COVERAGE, FLOW, QUEUE
 from scripts.dashboard.leaving import DELIVERY, PROCESS, QUOTA
 from scripts.dashboard.overview import OVERVIEW
 from scripts.dashboard.panels import DATASOURCE, Json, laid_out
+from scripts.dashboard.replicas import REPLICAS
 
 PATH = "deploy/grafana/dashboards/mcwatch.json"
 _SCHEMA_VERSION = 39  # Grafana 11; newer ones bring it up to date by themselves
@@ -47,7 +48,7 @@ def _dashboard() -> Json:
                 ),
             ]
         },
-        "panels": laid_out([OVERVIEW, FLOW, COVERAGE, QUEUE, DELIVERY, QUOTA, PROCESS]),
+        "panels": laid_out([OVERVIEW, FLOW, COVERAGE, QUEUE, DELIVERY, QUOTA, PROCESS, REPLICAS]),
     }
 
 

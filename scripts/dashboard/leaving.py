@@ -14,6 +14,7 @@ from scripts.dashboard.panels import (
     Query,
     Row,
     Table,
+    stored,
 )
 
 _PER_MINUTE = Look(unit="cpm", decimals=1)
@@ -27,6 +28,14 @@ def _failed(metric: str, selector: str, label: str) -> str:
         f"sum by ({label}) (rate({metric}{{{selector}, outcome{sign}}}{RATE}))" for sign in ('!="ok"', '="ok"')
     )
     return f"({bad} or 0 * {good}) / sum by ({label}) (rate({metric}{{{selector}}}{RATE}))"
+
+
+def _by_destination(series: str) -> str:
+    return f"sum by (destination) ({stored(series)})"
+
+
+def _per_second(metric: str) -> str:
+    return stored(f"rate({metric}{{{DESTINATION}}}{RATE})")
 
 
 def _quantile(share: float, metric: str, selector: str, *labels: str) -> str:
@@ -47,7 +56,7 @@ DELIVERY = Row(
                     Query(f"min by (destination) (mcwatch_destination_up{{{DESTINATION}}})"),
                     Look(steps=((1, GREEN),), base=RED),
                 ),
-                Column("Waiting events", Query(f"sum by (destination) (mcwatch_outbox_events{{{DESTINATION}}})")),
+                Column("Waiting events", Query(_by_destination(f"mcwatch_outbox_events{{{DESTINATION}}}"))),
                 Column(
                     "Oldest waiting",
                     Query(f"max by (destination) (mcwatch_outbox_oldest_seconds{{{DESTINATION}}})"),
@@ -55,10 +64,10 @@ DELIVERY = Row(
                 ),
                 Column(
                     "Dead letters",
-                    Query(f"sum by (destination) (mcwatch_dead_letters{{{DESTINATION}}})"),
+                    Query(_by_destination(f"mcwatch_dead_letters{{{DESTINATION}}}")),
                     Look(steps=((1, ORANGE),)),
                 ),
-                Column("Delivered", Query(f"sum by (destination) (mcwatch_events_delivered_total{{{DESTINATION}}})")),
+                Column("Delivered", Query(_by_destination(f"mcwatch_events_delivered_total{{{DESTINATION}}}"))),
             ],
         ),
         Graph(
@@ -66,7 +75,7 @@ DELIVERY = Row(
             "Per minute. A line at 0 while others move: that destination is down.",
             [
                 Query(
-                    f"60 * sum by (destination) (rate(mcwatch_events_delivered_total{{{DESTINATION}}}{RATE}))",
+                    f"60 * sum by (destination) ({_per_second('mcwatch_events_delivered_total')})",
                     "{{destination}}",
                 )
             ],
@@ -75,7 +84,7 @@ DELIVERY = Row(
         Graph(
             "Waiting events",
             "They are kept, whatever their age, up to max_backlog. Growing: the destination is down or too slow.",
-            [Query(f"sum by (destination) (mcwatch_outbox_events{{{DESTINATION}}})", "{{destination}}")],
+            [Query(_by_destination(f"mcwatch_outbox_events{{{DESTINATION}}}"), "{{destination}}")],
             Look(decimals=0),
         ),
         Graph(
@@ -107,8 +116,8 @@ DELIVERY = Row(
             "Stored bytes that some destination has not received. At 90 % of the limit the finder rests, at the limit "
             "the queue is no longer read.",
             [
-                Query(f"max by (instance) (mcwatch_outbox_bytes{{{INSTANCE}}})", "waiting {{instance}}"),
-                Query(f"max by (instance) (mcwatch_outbox_limit_bytes{{{INSTANCE}}})", "limit {{instance}}"),
+                Query(f"max by (instance) {stored(f'mcwatch_outbox_bytes{{{INSTANCE}}}')}", "waiting {{instance}}"),
+                Query(f"max by (instance) {stored(f'mcwatch_outbox_limit_bytes{{{INSTANCE}}}')}", "limit {{instance}}"),
             ],
             Look(unit="bytes"),
         ),
@@ -117,8 +126,8 @@ DELIVERY = Row(
             "Kept for each destination, and rows that could not be read. `mcwatch dead-letters list`, then retry or "
             "discard.",
             [
-                Query(f"sum by (destination) (mcwatch_dead_letters{{{DESTINATION}}})", "{{destination}}"),
-                Query(f"sum(mcwatch_undecodable_dead_letters{{{ACCOUNT}}})", "unreadable rows"),
+                Query(_by_destination(f"mcwatch_dead_letters{{{DESTINATION}}}"), "{{destination}}"),
+                Query(f"sum{stored(f'mcwatch_undecodable_dead_letters{{{ACCOUNT}}}')}", "unreadable rows"),
                 Query(f"sum(increase(mcwatch_dead_letters_expired_total{{{INSTANCE}}}{RATE}))", "deleted unseen"),
             ],
             Look(decimals=0),
@@ -129,10 +138,10 @@ DELIVERY = Row(
             "replay.",
             [
                 Query(
-                    f"60 * sum by (reason) (rate(mcwatch_events_dead_lettered_total{{{DESTINATION}}}{RATE}))",
+                    f"60 * sum by (reason) ({_per_second('mcwatch_events_dead_lettered_total')})",
                     "refused: {{reason}}",
                 ),
-                Query(f"60 * sum(rate(mcwatch_events_skipped_total{{{DESTINATION}}}{RATE}))", "skipped"),
+                Query(f"60 * sum({_per_second('mcwatch_events_skipped_total')})", "skipped"),
                 Query(f"60 * sum(rate(mcwatch_events_resent_total{{{DESTINATION}}}{RATE}))", "sent again"),
             ],
             _PER_MINUTE,
@@ -162,7 +171,8 @@ QUOTA = Row(
             "longer interval, slower rescans.",
             [
                 Query(
-                    f"bottomk(10, mcwatch_api_quota_remaining{{{ACCOUNT}}} / (mcwatch_api_quota_limit > 0))",
+                    f"bottomk(10, min by (account, endpoint) (mcwatch_api_quota_remaining{{{ACCOUNT}}}"
+                    " / (mcwatch_api_quota_limit > 0)))",
                     "{{account}} {{endpoint}}",
                 )
             ],
@@ -172,7 +182,12 @@ QUOTA = Row(
             "Time spent waiting for the quota, ten longest",
             "Seconds per second, over all requests that wait: quota, pacing, or a pause the API asked for. Above 1 "
             "requests queue up; raise max_requests_per_minute if the tenant's quota allows it.",
-            [Query(f"topk(10, rate(mcwatch_api_throttled_seconds_total{{{ACCOUNT}}}{RATE}))", "{{account}}")],
+            [
+                Query(
+                    f"topk(10, sum by (account) (rate(mcwatch_api_throttled_seconds_total{{{ACCOUNT}}}{RATE})))",
+                    "{{account}}",
+                )
+            ],
             Look(unit="s"),
         ),
         Graph(
@@ -190,7 +205,7 @@ QUOTA = Row(
             "Clock skew, ten largest",
             "How far the API's clock and this machine's are apart. It is corrected for; set the machine's clock all "
             "the same, other things rely on it.",
-            [Query(f"topk(10, abs(mcwatch_api_clock_skew_seconds{{{ACCOUNT}}}))", "{{account}}")],
+            [Query(f"topk(10, max by (account) (abs(mcwatch_api_clock_skew_seconds{{{ACCOUNT}}})))", "{{account}}")],
             Look(unit="s", steps=((60, ORANGE),)),
         ),
     ],
@@ -230,7 +245,7 @@ PROCESS = Row(
             "Store and its disk",
             "Size of the store, and what is free on its file system. When nothing is free, polling pauses.",
             [
-                Query(f"max by (instance) (mcwatch_store_bytes{{{INSTANCE}}})", "store {{instance}}"),
+                Query(f"max by (instance) {stored(f'mcwatch_store_bytes{{{INSTANCE}}}')}", "store {{instance}}"),
                 Query(f"max by (instance) (mcwatch_store_disk_free_bytes{{{INSTANCE}}})", "free {{instance}}"),
             ],
             Look(unit="bytes"),

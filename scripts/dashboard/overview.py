@@ -1,18 +1,20 @@
 """The first row: is all well, and if not, where to look."""
 
-from scripts.dashboard.panels import ACCOUNT, DESTINATION, INSTANCE, ORANGE, RED, Look, Query, Row, Stat
+from scripts.dashboard.panels import ACCOUNT, DESTINATION, INSTANCE, ORANGE, RED, Look, Query, Row, Stat, stored
 
 _ANY_IS_BAD = Look(steps=((1, RED),), decimals=0)
 _ANY_IS_ODD = Look(steps=((1, ORANGE),), decimals=0)
-_ROWS_LEFT = (
-    f"sum(abs(mcwatch_records_received_total{{{ACCOUNT}}} - mcwatch_records_new_total"
-    " - mcwatch_records_duplicate_total - mcwatch_records_undecodable_total))"
+_ROWS_LEFT = stored(
+    f"abs(mcwatch_records_received_total{{{ACCOUNT}}} - mcwatch_records_new_total"
+    " - mcwatch_records_duplicate_total - mcwatch_records_undecodable_total)"
 )
-_EVENTS_LEFT = (
-    f"sum(abs(mcwatch_outbox_offered_events_total{{{DESTINATION}}} - mcwatch_events_delivered_total"
+_EVENTS_LEFT = stored(
+    f"abs(mcwatch_outbox_offered_events_total{{{DESTINATION}}} - mcwatch_events_delivered_total"
     " - sum without (reason) (mcwatch_events_dead_lettered_total) - mcwatch_events_not_selected_total"
-    " - mcwatch_events_skipped_total - mcwatch_outbox_events))"
+    " - mcwatch_events_skipped_total - mcwatch_outbox_events)"
 )
+_LETTERS = stored(f"mcwatch_dead_letters{{{DESTINATION}}}")
+_ROWS_KEPT = stored(f"mcwatch_undecodable_dead_letters{{{ACCOUNT}}}")
 
 OVERVIEW = Row(
     "Overview",
@@ -41,8 +43,9 @@ OVERVIEW = Row(
         ),
         Stat(
             "Destinations down",
-            "Destinations that take nothing. Their events wait in the store; `mcwatch status` names the reason.",
-            Query(f"count(mcwatch_destination_up{{{DESTINATION}}} == 0) or vector(0)"),
+            "Destinations that take nothing, from one replica at least. Their events wait in the store; "
+            "`mcwatch status` names the reason.",
+            Query(f"count(min by (job, destination) (mcwatch_destination_up{{{DESTINATION}}}) == 0) or vector(0)"),
             _ANY_IS_BAD,
         ),
         Stat(
@@ -56,7 +59,7 @@ OVERVIEW = Row(
             "Unaccounted for",
             "Rows and events missing from the two sums that must hold: received = new + duplicate + undecodable, and "
             "offered = delivered + dead + not selected + skipped + waiting. Anything but 0 is a defect: report it.",
-            Query(f"{_ROWS_LEFT} + {_EVENTS_LEFT}"),
+            Query(f"sum({_ROWS_LEFT}) + sum({_EVENTS_LEFT})"),
             _ANY_IS_BAD,
         ),
         Stat(
@@ -95,7 +98,7 @@ OVERVIEW = Row(
         Stat(
             "Dead letters",
             "Events finally refused and rows that could not be read, kept for a decision: `mcwatch dead-letters list`.",
-            Query(f"sum(mcwatch_dead_letters{{{DESTINATION}}}) + sum(mcwatch_undecodable_dead_letters{{{ACCOUNT}}})"),
+            Query(f"sum({_LETTERS}) + sum({_ROWS_KEPT})"),
             _ANY_IS_ODD,
         ),
     ],

@@ -17,6 +17,15 @@ ACCOUNT = f'{INSTANCE}, account=~"$account"'
 DESTINATION = f'{INSTANCE}, destination=~"$destination"'
 RATE = "[$__rate_interval]"
 
+_SHARING = "on (job, instance) (mcwatch_lease_last_beat_timestamp_seconds > 0)"
+"""Instances that share their store with others."""
+
+
+def stored(series: str) -> str:
+    """Return a figure of the store, once for all replicas that share it: each of them shows the same."""
+    return f"({series} unless {_SHARING} or max without (instance, pod) ({series} and {_SHARING}))"
+
+
 Steps = tuple[tuple[float, str], ...]
 """Thresholds: from this value on, this colour."""
 

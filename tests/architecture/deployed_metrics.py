@@ -29,7 +29,7 @@ OF_PROMETHEUS = {
     "process_max_fds": frozenset[str](),
 }
 """What Prometheus and its client library add, with labels of their own."""
-OF_THE_TARGET = frozenset({"job", "instance"})
+OF_THE_TARGET = frozenset({"job", "instance", "pod"})
 
 
 @cache

@@ -19,6 +19,10 @@ from tests.documented.pages import ROOT, Block
 FOREIGN_NAMES = {
     "create_index": "a privilege of OpenSearch",
     "date_detection": "a setting of Elasticsearch's mappings",
+    "archive_mode": "a setting of PostgreSQL",
+    "max_connections": "a setting of PostgreSQL",
+    "synchronous_standby_names": "a setting of PostgreSQL",
+    "target_session_attrs": "an option of libpq's URLs",
 }
 """Names in backticks that are not ours, with whose they are."""
 _VERSION = re.compile(r"(?:\bmcwatch:|VERSION=|\bmcwatch-|\bmcwatch, .*newTag: )(\d+\.\d+\.\d+)")

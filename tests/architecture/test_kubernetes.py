@@ -18,6 +18,8 @@ _KUSTOMIZATIONS = sorted(_KUBERNETES.rglob("kustomization.yaml"))
 _OVERLAYS = sorted((_KUBERNETES / "overlays").iterdir())
 _DRAIN_SECS = 20
 """The default of `mcwatch run --drain-timeout`."""
+_ON_THE_VOLUME = "sqlite:////var/lib/mcwatch/mcwatch.db"
+_SHARED = "postgresql://mcwatch:made-up@db.example:5432/mcwatch?sslmode=verify-full"
 
 Json = dict[str, Any]
 
@@ -65,11 +67,12 @@ def test_references_are_there(path: Path) -> None:
 
 @pytest.mark.parametrize("overlay", _OVERLAYS, ids=_name)
 def test_configurations_load(overlay: Path, tmp_path: Path) -> None:
-    """The configuration of every overlay loads, listens where the probes ask, and keeps its store on the volume."""
+    """The configuration of every overlay loads, listens where the probes ask, and keeps its store where it may."""
     path, environ = with_fake_secrets(overlay / "mcwatch.yaml", tmp_path)
+    (tmp_path / "store-url").write_text(_SHARED, "utf-8")
     settings = load(path, environ)
     assert settings.http.listen == "0.0.0.0:9640"
-    assert settings.store.url.reveal() == "sqlite:////var/lib/mcwatch/mcwatch.db"
+    assert settings.store.url.reveal() == (_SHARED if overlay.name == "replicas" else _ON_THE_VOLUME)
 
 
 @pytest.mark.parametrize("overlay", _OVERLAYS, ids=_name)
@@ -110,6 +113,24 @@ def test_pod_is_restricted() -> None:
 def test_pod_has_time_to_end() -> None:
     """Kubernetes waits longer for the end than the daemon hands over what is due."""
     assert _pod()["terminationGracePeriodSeconds"] > 2 * _DRAIN_SECS
+
+
+def test_replicas_go_one_at_a_time() -> None:
+    """Updates, drained nodes and nodes that die take one replica each, and no update makes one too many."""
+    overlay = _KUBERNETES / "overlays" / "replicas"
+    patch = {step["path"]: step.get("value") for step in yaml.safe_load((overlay / "replicas.yaml").read_text("utf-8"))}
+    assert (patch["/kind"], patch["/spec/replicas"]) == ("Deployment", 3)
+    assert patch["/spec/strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    assert _read(overlay / "poddisruptionbudget.yaml")["spec"]["maxUnavailable"] == 1
+    [apart] = patch["/spec/template/spec/affinity"]["podAntiAffinity"].values()
+    assert [rule["topologyKey"] for rule in apart] == ["kubernetes.io/hostname"]
+
+
+def test_replicas_may_reach_the_database() -> None:
+    """The NetworkPolicy opens the port of the database beside those of the destinations."""
+    steps = yaml.safe_load((_KUBERNETES / "overlays" / "replicas" / "egress.yaml").read_text("utf-8"))
+    opened = [port for step in steps for port in step["value"]["ports"]]
+    assert {"protocol": "TCP", "port": 5432} in opened
 
 
 def test_secrets_are_for_the_group_alone() -> None:

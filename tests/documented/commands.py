@@ -19,6 +19,7 @@ _SYSTEMD = "the unit is held against systemd's tools by tests/integration/test_s
 _CLUSTER = "run by tests/integration/test_elastic_assets.py, against a real OpenSearch"
 _MACHINE = "changes the reader's machine; the files it names are looked up"
 _CONTAINER = "no Docker in the tests; the same is built and run by tests/integration/test_container.py, test_compose.py"
+_DATABASE = "run by tests/integration/postgres/test_documentation_dump.py"
 _KUBERNETES = "no cluster in the tests; tests/integration/test_kubernetes.py renders and checks what is applied"
 LEFT: dict[str, str] = {
     r"make [a-z -]+": "targets are looked up in the Makefile",
@@ -53,6 +54,8 @@ LEFT: dict[str, str] = {
     r"cat": "the reader pastes a secret",
     r"docker (build|exec|kill|run|stop) .*": _CONTAINER,
     r"docker compose( --profile demo)? (up|down|kill|logs)( .*)?": _CONTAINER,
+    r"pg_(dump|restore) .*": _DATABASE,
+    r'pip install "mcwatch\[[a-z,]+\]"': "the reader's own index; the extras are those of pyproject.toml",
     r"kind load docker-image mcwatch:\S+": _KUBERNETES,
     r"kubectl (-n \S+ )?(apply|create|delete|diff|exec|get|logs|port-forward|rollout) .*": _KUBERNETES,
 }

@@ -59,14 +59,23 @@ def whole(text: str) -> dict[str, Any] | None:
 
 
 def with_made_up_secrets(config: dict[str, Any], directory: Path) -> tuple[Path, dict[str, str]]:
-    """Write the configuration with its secret files moved into ``directory``; return its path and the variables."""
+    """Write the configuration with its secret files moved into ``directory``; return its path and the variables.
+
+    A directory of accounts is made there, with one account.
+    """
     environ: dict[str, str] = {}
     (directory / "secret").write_text("made-up-secret\n", "utf-8")
+    (directory / "store-url").write_text("postgresql://made-up:made-up@db.example/made-up\n", "utf-8")
+    accounts = config["accounts"]
+    if isinstance(accounts, dict):
+        (directory / accounts["directory"]).mkdir(exist_ok=True)
+        (directory / accounts["directory"] / "base.yaml").write_text(yaml.safe_dump(_BASE["accounts"][0]), "utf-8")
 
     def replaced(value: object) -> object:
         if isinstance(value, dict):
             if value.keys() == {"file"}:
-                return {"file": str(directory / "secret")}
+                name = "store-url" if Path(value["file"]).name == "store-url" else "secret"
+                return {"file": str(directory / name)}
             if "env" in value and value.keys() <= {"env", "default"}:
                 environ[value["env"]] = "made-up"
             return {key: replaced(entry) for key, entry in value.items()}

@@ -13,8 +13,8 @@ from markdown_it.token import Token
 ROOT = Path(__file__).parents[2]
 PROGRAMS = frozenset(
     "apt apt-get buildah cd chmod chown cp curl docker echo export git helm install journalctl jq kill kubectl "
-    "kustomize logger make mcwatch mkdir mv openssl pip podman promtool psql python3 rm sed splunk sqlite3 sudo "
-    "systemctl systemd-analyze systemd-creds tail tar useradd".split()
+    "kustomize logger make mcwatch mkdir mv openssl pg_dump pg_restore pip podman promtool psql python3 rm sed splunk "
+    "sqlite3 sudo systemctl systemd-analyze systemd-creds tail tar useradd".split()
 )
 """First words that make an indented block a shell's; a fenced one says itself what it is."""
 _SHELLS = frozenset("sh bash shell console".split())

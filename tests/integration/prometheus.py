@@ -5,7 +5,7 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -72,7 +72,7 @@ class Prometheus:
         self,
         program: Path,
         directory: Path,
-        target: str,
+        targets: str | Sequence[str],
         job: Mapping[str, object] | None = None,
         *,
         scrape_secs: float = 0.5,
@@ -87,7 +87,7 @@ class Prometheus:
         config["global"] = {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval}
         chosen = dict(job or config["scrape_configs"][0])
         chosen.pop("scrape_timeout", None)
-        chosen["static_configs"] = [{"targets": [target]}]
+        chosen["static_configs"] = [{"targets": [targets] if isinstance(targets, str) else list(targets)}]
         config["scrape_configs"] = [chosen]
         (directory / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
         (directory / RULES.name).write_text(impatient(RULES.read_text("utf-8")), "utf-8")

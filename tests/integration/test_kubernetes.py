@@ -108,7 +108,7 @@ def test_overlays_fit_the_schemas(overlay: str, version: str) -> None:
 def test_overlays_fit_together(overlay: str) -> None:
     """In a rendered overlay every mount has its volume, every volume its source, every selector its pod."""
     resources = _rendered(overlay)
-    spec = resources["StatefulSet"]["spec"]
+    spec = _workload(resources)["spec"]
     pod = spec["template"]["spec"]
     volumes = {volume["name"]: volume for volume in pod.get("volumes", [])}
     claims = {claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates") or []}
@@ -118,8 +118,9 @@ def test_overlays_fit_together(overlay: str) -> None:
     labels = spec["template"]["metadata"]["labels"]
     selectors = [spec["selector"]["matchLabels"], resources["Service"]["spec"]["selector"]]
     selectors.append(resources["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"])
-    if "PodMonitor" in resources:
-        selectors.append(resources["PodMonitor"]["spec"]["selector"]["matchLabels"])
+    optional = [resources[kind]["spec"] for kind in ("PodMonitor", "PodDisruptionBudget") if kind in resources]
+    selectors += [one["selector"]["matchLabels"] for one in optional]
+    selectors += [rule["labelSelector"]["matchLabels"] for rule in _spreading(pod)]
     assert all(selector.items() <= labels.items() for selector in selectors)
     assert pod["serviceAccountName"] == resources["ServiceAccount"]["metadata"]["name"]
     assert all(":" in container["image"] for container in pod["containers"])
@@ -127,8 +128,21 @@ def test_overlays_fit_together(overlay: str) -> None:
     assert namespaces == {resources["Namespace"]["metadata"]["name"]}
 
 
-def test_single_overlay_keeps_secrets_readable_for_the_group() -> None:
+def _workload(resources: dict[str, Json]) -> Json:
+    """Return what makes the pods."""
+    [found] = [resources[kind] for kind in ("StatefulSet", "Deployment") if kind in resources]
+    return found
+
+
+def _spreading(pod: Json) -> list[Json]:
+    """Return the rules that keep pods apart."""
+    apart = pod.get("affinity", {}).get("podAntiAffinity", {})
+    return [*pod.get("topologySpreadConstraints", []), *(rule for rules in apart.values() for rule in rules)]
+
+
+@pytest.mark.parametrize("overlay", ["single", "replicas"])
+def test_secrets_stay_readable_for_the_group(overlay: str) -> None:
     """Kubectl reads the mode as octal."""
-    pod = _rendered("single")["StatefulSet"]["spec"]["template"]["spec"]
+    pod = _workload(_rendered(overlay))["spec"]["template"]["spec"]
     [secrets] = [volume["secret"] for volume in pod["volumes"] if "secret" in volume]
     assert secrets["defaultMode"] == 0o440

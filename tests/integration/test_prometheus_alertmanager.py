@@ -129,10 +129,11 @@ async def test_a_thousand_dead_accounts_are_one_notification(manager: Alertmanag
 
 
 async def test_alerts_of_one_kind_come_together(manager: Alertmanager, inbox: Inbox) -> None:
-    """A few accounts that are down are one notification; another instance's stay their own."""
+    """A few accounts that are down are one notification, whichever replica says so; another job's are its own."""
     await manager.fire(
         *(_alert("McwatchAccountDown", "warning", account=name) for name in ("acme", "apex", "arc")),
-        _alert("McwatchAccountDown", "warning", account="acme", instance="b"),
+        _alert("McwatchAccountDown", "warning", account="arch", instance="b"),
+        _alert("McwatchAccountDown", "warning", account="acme", job="elsewhere/mcwatch"),
         # Of an account that is down, so not worth a word; of another it is.
         _alert("McwatchNoSuccessfulPoll", "critical", account="acme", source="message_finder"),
         _alert("McwatchNoSuccessfulPoll", "critical", account="well", source="message_finder"),
@@ -141,7 +142,7 @@ async def test_alerts_of_one_kind_come_together(manager: Alertmanager, inbox: In
     assert [
         ("on-call", "McwatchNoSuccessfulPoll", 1),
         ("security-operations", "McwatchAccountDown", 1),
-        ("security-operations", "McwatchAccountDown", 3),
+        ("security-operations", "McwatchAccountDown", 4),
     ] == inbox.told()
 
 
@@ -155,3 +156,23 @@ async def test_an_instance_that_is_gone_speaks_alone(manager: Alertmanager, inbo
     await eventually(lambda: len(inbox.notes) >= 2)
     assert [("on-call", "McwatchDown", 1), ("on-call", "McwatchFinderGap", 1)] == inbox.told()
     assert {"McwatchFinderGap"} == await manager.inhibited()
+
+
+async def test_what_replicas_say_of_one_store_is_heard_once(manager: Alertmanager, inbox: Inbox) -> None:
+    """A dead receiver seen by three replicas is one notification, and none once the store says how late it is."""
+    replicas = ("a", "b", "c")
+    shared = _alert("McwatchDeliveryLate", "critical", destination="siem")
+    del shared["instance"]
+    await manager.fire(shared)
+    await manager.fire(
+        *(_alert("McwatchDestinationDown", "warning", destination="siem", instance=name) for name in replicas),
+        *(_alert("McwatchDestinationDown", "warning", destination="hook", instance=name) for name in replicas),
+        _alert("McwatchReplicaDown", "warning", instance="d"),
+        _alert("McwatchLeaseBeatLate", "warning", instance="d"),
+    )
+    await eventually(lambda: len(inbox.notes) >= 3)
+    assert [
+        ("on-call", "McwatchDeliveryLate", 1),
+        ("security-operations", "McwatchDestinationDown", 3),
+        ("security-operations", "McwatchReplicaDown", 1),
+    ] == inbox.told()
