@@ -21,12 +21,15 @@ _COMPILE = (
 )
 _GROUPS: dict[str, list[str]] = {
     "run": [],
+    "extras": [],
     "build": ["build"],
     "dev": ["dev"],
     "counterparts": ["counterparts"],
     "appinspect": ["appinspect"],
 }
 """The dependency groups in each file of requirements/."""
+_WITH_EXTRAS = frozenset({"extras", "dev"})
+"""The files that hold what is optional at run time as well."""
 _ALONE = frozenset({"build", "counterparts", "appinspect"})
 """The files that do not hold the project's own dependencies."""
 
@@ -35,6 +38,7 @@ def lock(name: str, output: Path, *options: str) -> bool:
     """Resolve one lock file into ``output``, keeping its pins where they still fit; return whether uv could."""
     uv = str(Path(sys.executable).with_name("uv"))
     inputs = [] if name in _ALONE else ["pyproject.toml"]
+    inputs += ["--all-extras"] if name in _WITH_EXTRAS else []
     inputs += [word for group in _GROUPS[name] for word in ("--group", group)]
     done = subprocess.run([uv, *_COMPILE, *options, *inputs, "-o", str(output)], capture_output=True, text=True)
     if done.returncode and "--offline" not in options:
@@ -51,6 +55,8 @@ def pins(path: Path) -> set[tuple[str, str, str]]:
 def direct_requirements(name: str, project: dict[str, Any]) -> set[str]:
     """Return the names that pyproject.toml asks for in this lock file."""
     wanted = [] if name in _ALONE else list(project["project"]["dependencies"])
+    if name in _WITH_EXTRAS:
+        wanted += [entry for extra in project["project"]["optional-dependencies"].values() for entry in extra]
     for group in _GROUPS[name]:
         wanted += [entry for entry in project["dependency-groups"][group] if isinstance(entry, str)]
     return {re.split(r"[^A-Za-z0-9._-]", entry, maxsplit=1)[0].lower() for entry in wanted}

@@ -24,6 +24,7 @@ VIOLATIONS = {
     "A format turns values into bytes and touches nothing else": ("formats/planted.py", "import time"),
     "Only the store speaks SQL": ("pipeline/planted_sql.py", "import sqlite3"),
     "Only httpclient, httpserver and simulator speak HTTP": ("sinks/planted_http.py", "import aiohttp"),
+    "Only the kafka sink speaks to Kafka": ("sinks/planted_kafka.py", "import aiokafka"),
     "Requests are retried in httpclient only": ("mimecast/planted_retry.py", "import tenacity"),
     "Only telemetry and httpserver know Prometheus": ("pipeline/planted_metrics.py", "import prometheus_client"),
     "Only configuration classes know pydantic": ("pipeline/planted_model.py", "import pydantic"),
@@ -47,6 +48,7 @@ VIOLATIONS = {
         "import mcwatch.sources.message_finder",
     ),
     "A format knows no other format": ("formats/planted_format.py", "import mcwatch.formats.json"),
+    "A store knows no other store": ("store/postgres/planted_store.py", "import mcwatch.store.sqlite"),
     "A sink knows no other sink": ("sinks/planted_sink.py", "import mcwatch.sinks.stdout"),
     "Components are taken from their package's union, never from their module": (
         "app/planted_registry.py",
