@@ -57,9 +57,12 @@ class _Page:
     def _visit(self, node: dict[str, Any], path: str) -> None:
         for key, value in node.get("properties", {}).items():
             below = f"{path}.{key}" if path else key
-            for name, several, tag in _models(value):
+            models = list(_models(value))
+            for name, several, tag in models:
                 if name not in self._sections and "properties" in self._root["$defs"][name]:
                     where = below + ("[]" if several else "") + (f" with type {tag}" if tag else "")
+                    if not several and any(listed for _, listed, _ in models):
+                        where += " as a mapping"
                     model = self._root["$defs"][name]
                     self._sections[name] = _Section(where, model)
                     self._visit(model, below + ("[]" if several else ""))

@@ -25,7 +25,14 @@ class AccountPart:
         self.config = config
         self.live = LiveAccount(
             config.name,
-            MimecastClient(config.name, config.api, clock=shared.clock, metrics=shared.metrics, rng=shared.rng),
+            MimecastClient(
+                config.name,
+                config.api,
+                clock=shared.clock,
+                metrics=shared.metrics,
+                rng=shared.rng,
+                connections=shared.connections,
+            ),
         )
         self.pollers: dict[str, Poller] = {}
         """By ``account/source``; none before :meth:`enrol`."""

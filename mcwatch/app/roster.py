@@ -207,7 +207,6 @@ class Roster:
             {part.config.name: [source.type for source in part.config.sources] for part in accounts},
             destinations,
             [str(endpoint) for endpoint in Endpoint],
-            among=len(self.settings.accounts),
         )
 
     def is_held(self, part: AccountPart) -> bool:

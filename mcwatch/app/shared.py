@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 
+from mcwatch.httpclient.connections import SharedConnections
 from mcwatch.interfaces import Clock, Store
 from mcwatch.pipeline.backpressure import Backpressure
 from mcwatch.pipeline.cache import LineCache
@@ -23,3 +24,4 @@ class Shared:
     pressure: Backpressure
     cache: LineCache
     tap: Tap
+    connections: SharedConnections

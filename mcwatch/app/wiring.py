@@ -27,6 +27,7 @@ from mcwatch.domain.leasing import Fleet
 from mcwatch.domain.reloading import Changes, Reloaded
 from mcwatch.domain.status import StatusReport
 from mcwatch.domain.verification import VerifyStep
+from mcwatch.httpclient.connections import SharedConnections
 from mcwatch.httpserver.access import Credentials
 from mcwatch.httpserver.certificate import CertificateFiles
 from mcwatch.httpserver.control import ControlRoute, ControlServer, acting_route, health_route, reading_routes
@@ -135,7 +136,7 @@ class Application:
         self._settings = settings
         self._serves = serves
         self._stack = AsyncExitStack()
-        self.metrics = Metrics(version=__version__)
+        self.metrics = Metrics(version=__version__, accounts=len(settings.accounts))
         self.health = Health(self.metrics, clock.now)
         self.store = build_store(settings, clock, self.metrics)
         self.pressure = Backpressure(
@@ -144,6 +145,7 @@ class Application:
         self.retention = Retention(self.store, clock)
         self.liveness = Liveness(clock.monotonic)
         self._tap = Tap()
+        self._connections = SharedConnections()
         shared = Shared(
             clock=clock,
             rng=rng,
@@ -153,6 +155,7 @@ class Application:
             pressure=self.pressure,
             cache=LineCache(_CACHE_BYTES),
             tap=self._tap,
+            connections=self._connections,
         )
         self._resending = Resending(self.store, clock, serves=serves)
         self._ranges = PastRanges(
@@ -186,6 +189,7 @@ class Application:
 
     async def _open(self) -> None:
         await self._stack.enter_async_context(self.store)
+        await self._stack.enter_async_context(self._connections)
         self._stack.push_async_callback(self.parts.close)
         everything = Reloaded(
             accounts=Changes([one.name for one in self._settings.accounts]),

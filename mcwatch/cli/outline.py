@@ -11,7 +11,11 @@ from typing import Any
 
 import yaml
 
+from mcwatch.domain.account_files import account_files, account_name
+
 _SQLITE = "sqlite:///"
+_SHARED = ("postgresql://", "postgres://")
+_LISTEN = "127.0.0.1:9640"
 # The one written in C where PyYAML has it: a file with a thousand accounts takes a tenth of a second then, not two.
 _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
@@ -27,15 +31,41 @@ class Outline:
 
 def outline(config: Path) -> Outline:
     """Read a configuration file; what cannot be read is left out."""
-    try:
-        data = yaml.load(config.read_bytes(), Loader=_LOADER)  # noqa: S506 - the base loader makes nothing but text
-    except (OSError, yaml.YAMLError, ValueError, RecursionError):
-        return Outline()
-    if not isinstance(data, Mapping):
-        return Outline()
+    data = _mapping(config)
     store = data.get("store")
     url = store.get("url") if isinstance(store, Mapping) else None
-    return Outline(store_of_url(url), _names(data.get("accounts")), _names(data.get("destinations")))
+    accounts = data.get("accounts")
+    directory = accounts.get("directory") if isinstance(accounts, Mapping) else None
+    names = _names_in(config.parent / directory) if isinstance(directory, str) else _names(accounts)
+    return Outline(store_of_url(url), names, _names(data.get("destinations")))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a running daemon is asked, in plain words; ``store_file`` is None for a store that several share.
+
+    ``knows_store`` and ``listen`` tell where it takes the whole configuration: by False and by None.
+    """
+
+    store_file: Path | None = None
+    knows_store: bool = False
+    listen: str | None = _LISTEN
+    speaks_tls: bool = False
+
+
+def place(config: Path) -> Place:
+    """Read of a configuration file where the daemon is asked."""
+    data = _mapping(config)
+    store, http = _section(data, "store"), _section(data, "http")
+    url, listen = store.get("url"), http.get("listen", _LISTEN)
+    return Place(
+        store_of_url(url), knows(url), listen if isinstance(listen, str) else None, bool(_section(http, "tls"))
+    )
+
+
+def knows(url: object) -> bool:
+    """Tell whether a store's URL says by itself what it names."""
+    return isinstance(url, str) and url.startswith((_SQLITE, *_SHARED))
 
 
 def store_of_url(url: object) -> Path | None:
@@ -43,14 +73,40 @@ def store_of_url(url: object) -> Path | None:
     return Path(url.removeprefix(_SQLITE)) if isinstance(url, str) and url.startswith(_SQLITE) else None
 
 
-def store_file(config: Path, url: str | None) -> Path:
-    """Return the database file, where ``url`` beats the file; raises ConfigError when the configuration is no help."""
-    known = store_of_url(url) if url else outline(config).store_file
-    if known is not None:
-        return known
+def store_file(config: Path, url: str | None) -> Path | None:
+    """Return the database file, None for a store that several processes share; ``url`` beats the file.
+
+    Raises ConfigError when the configuration is no help.
+    """
+    known = Place(store_of_url(url), knows(url)) if url else place(config)
+    if known.knows_store:
+        return known.store_file
     from mcwatch import settings
 
-    return settings.load(config).store.path
+    store = settings.load(config).store
+    return None if store.is_shared else store.path
+
+
+def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = data.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _mapping(file: Path) -> Mapping[str, Any]:
+    try:
+        data = yaml.load(file.read_bytes(), Loader=_LOADER)  # noqa: S506 - the base loader makes nothing but text
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, Mapping) else {}
+
+
+def _names_in(directory: Path) -> tuple[str, ...]:
+    """Return the names of the accounts in a directory of files."""
+    try:
+        files = account_files(path.name for path in directory.iterdir())
+    except OSError:
+        return ()
+    return _names([{"name": account_name(file), **_mapping(directory / file)} for file in files])
 
 
 def _names(entries: object) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
 """One other side spoken to over HTTP: a session with its limits, time-outs, TLS and proxy."""
 
+import asyncio
 import io
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ from yarl import URL
 
 from mcwatch import __version__
 from mcwatch.domain.errors import FailureReason, MisconfiguredError, TransientError
+from mcwatch.httpclient.connections import KEEPALIVE_SECS, SharedConnections
 from mcwatch.httpclient.tls_contexts import LiveContext
 from mcwatch.httpclient.translate import Where, translated
 from mcwatch.telemetry.liveness import resting
@@ -26,7 +29,6 @@ _STREAMED_BYTES = 8 * _MIB
 A smaller one is copied to the connection within a millisecond or two.
 """
 _READ_BYTES = _MIB // 2  # at 64 KiB, its default, aiohttp pauses and resumes so often that a large answer costs twice
-_KEEPALIVE_SECS = 75.0  # longer than the usual poll interval of 60 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class ClientOptions:
         max_body_bytes: largest answer accepted, counted after decompression.
         cut_body: keep the beginning of a larger answer, or of one that breaks off, instead of failing: for receivers,
             whose status says whether they took the request, whatever becomes of their words.
-        max_connections: connections open at a time.
+        max_connections: connections open at a time; of shared ones, in use at a time.
         unix_socket: path of a Unix socket to use whatever host the URL names.
         repeats_stale: send a request again when a connection kept from an earlier one turns out to be closed. Whoever
             closed it may have taken the request: for requests that may come twice.
@@ -100,11 +102,14 @@ class _Whole(aiohttp.Payload):
 class HttpClient:
     """A session with one other side. Connections are kept; redirects are never followed.
 
-    Entering raises MisconfiguredError when the TLS files or the proxy's URL cannot be used.
+    Clients of ``shared`` connections take turns with them, within ``max_connections`` of each; ``cut_body`` is not for
+    these. Entering raises MisconfiguredError when the TLS files or the proxy's URL cannot be used.
     """
 
-    def __init__(self, options: ClientOptions) -> None:
+    def __init__(self, options: ClientOptions, shared: SharedConnections | None = None) -> None:
         self._options = options
+        self._shared = shared
+        self._turns = asyncio.Semaphore(options.max_connections)
         self._session: aiohttp.ClientSession | None = None
         self._tls: LiveContext | None = None
         self._proxy: URL | None = None
@@ -114,7 +119,8 @@ class HttpClient:
         self._proxy = _proxy_url(options.proxy) if options.proxy else None
         self._tls = LiveContext(options.tls)
         self._session = aiohttp.ClientSession(
-            connector=self._connector(),
+            connector=self._shared.connector if self._shared else self._connector(),
+            connector_owner=self._shared is None,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=options.timeout_secs, sock_connect=options.connect_timeout_secs),
             headers={"User-Agent": f"mcwatch/{__version__}"},
@@ -143,11 +149,21 @@ class HttpClient:
         where = Where.of(target, self._proxy, self._options.unix_socket)
         try:
             with translated(where), resting("request", self._options.timeout_secs):
-                return await self._exchange(method, target, headers, body, where)
+                async with self._turn():
+                    return await self._exchange(method, target, headers, body, where)
         except MisconfiguredError as error:
             if error.reason is FailureReason.TLS and self._tls and self._tls.trouble:
                 raise self._tls.trouble from error
             raise
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Hold one of the client's places among shared connections; its own ones the connector limits."""
+        if self._shared is None:
+            yield
+            return
+        async with asyncio.timeout(self._options.timeout_secs), self._turns:
+            yield
 
     async def _exchange(
         self, method: str, target: URL, headers: Mapping[str, str] | None, body: bytes | None, where: Where
@@ -182,7 +198,7 @@ class HttpClient:
         limit = self._options.max_connections
         if self._options.unix_socket:
             return aiohttp.UnixConnector(str(self._options.unix_socket), limit=limit)
-        return aiohttp.TCPConnector(limit=limit, keepalive_timeout=_KEEPALIVE_SECS)
+        return aiohttp.TCPConnector(limit=limit, keepalive_timeout=KEEPALIVE_SECS)
 
     async def _read(self, response: aiohttp.ClientResponse, where: Where) -> bytes:
         """Collect the body and stop at the limit; what is left unread goes with the connection."""

@@ -12,7 +12,9 @@ import structlog
 
 from mcwatch.domain.budget import GatePressure
 from mcwatch.domain.errors import AuthError, FailureReason, McwatchError, ThrottledError, TransientError
+from mcwatch.domain.leasing import Budget
 from mcwatch.httpclient.client import ClientOptions, HttpClient, Response
+from mcwatch.httpclient.connections import SharedConnections
 from mcwatch.httpclient.retry import Retry, RetryPolicy, with_retries
 from mcwatch.interfaces import Clock
 from mcwatch.mimecast.auth import Auth, OAuth2Auth, TokenAnswer, read_token, reveal
@@ -67,9 +69,22 @@ async def _waiting_at_the_gate(attempt: Callable[[], Awaitable[T]]) -> T:
 
 
 class MimecastClient:
-    """The API of one account, with a session, a quota gate and a clock estimate of its own."""
+    """The API of one account, with a session, a quota gate and a clock estimate of its own.
 
-    def __init__(self, account: str, config: ApiConfig, *, clock: Clock, metrics: Metrics, rng: random.Random) -> None:
+    ``connections`` are those of many accounts, where there are many.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        config: ApiConfig,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        rng: random.Random,
+        connections: SharedConnections | None = None,
+    ) -> None:
+        self._connections = connections
         self._account = account
         self._config = config
         self._clock = clock
@@ -96,7 +111,8 @@ class MimecastClient:
                 tls=config.tls.build(),
                 proxy=reveal(config.proxy) if config.proxy else None,
                 max_body_bytes=config.max_answer,
-            )
+            ),
+            self._connections,
         )
         await self._http.__aenter__()
         return self
@@ -107,6 +123,14 @@ class MimecastClient:
         if self._http:
             await self._http.__aexit__(kind, error, trace)
             self._http = None
+
+    def budget(self) -> Budget:
+        """Return what the account's request budget forbids now, for another process to go on from."""
+        return self._gate.budget()
+
+    def go_on_from(self, budget: Budget) -> None:
+        """Take up what another process knew of the account's request budget."""
+        self._gate.go_on_from(budget)
 
     @property
     def account(self) -> str:

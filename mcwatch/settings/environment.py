@@ -11,6 +11,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, create_model
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
+from mcwatch.settings.accounts import AccountsDirectory, OrDirectory
 from mcwatch.settings.document import KeyPath
 from mcwatch.settings.models import Settings
 
@@ -59,6 +60,8 @@ def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
     for name, field in Settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield name, field.annotation
+        elif any(isinstance(mark, OrDirectory) for mark in field.metadata):
+            yield name, AccountsDirectory
 
 
 def _scalars(path: KeyPath, model: type[BaseModel]) -> Iterator[KeyPath]:
@@ -96,7 +99,7 @@ class _Source(EnvSettingsSource):
 def overrides(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[KeyPath, str]]:
     """Return what the environment sets, nested as in the file, and which variable set which key."""
     names = {name: path for name, path in override_names().items() if name in environ}
-    fields: dict[str, Any] = {name: (model, model()) for name, model in _sections()}
+    fields: dict[str, Any] = {name: (model, model.model_construct()) for name, model in _sections()}
     model = create_model("Overrides", __base__=_Overrides, **fields)
     values = _Source(model, {name: environ[name] for name in names})()
     return values, {path: name for name, path in names.items()}

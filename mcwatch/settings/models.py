@@ -13,6 +13,7 @@ from mcwatch.domain.event import EventKind
 from mcwatch.formats import FormatConfig
 from mcwatch.mimecast.config import ApiConfig
 from mcwatch.option_types import Config, Duration, Secret, Size
+from mcwatch.settings.accounts import OrDirectory
 from mcwatch.settings.http import HttpConfig
 from mcwatch.settings.notation import duration_text
 from mcwatch.settings.redact import RedactConfig
@@ -22,6 +23,7 @@ from mcwatch.sources import SourceConfig
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 _DEFAULT_STORE = "sqlite:///var/mcwatch.db"
 _SQLITE = "sqlite:///"
+_POSTGRESQL = ("postgresql://", "postgres://")
 _LEAST_RESERVE = 32 * 2**20
 _JSON = "application/json"
 _KEPT_BEYOND_SECS = 86400.0
@@ -58,14 +60,15 @@ def _check_store_url(url: Secret) -> Secret:
         return url
     if not text:
         return url
-    scheme = text.partition(":")[0]
-    if scheme in {"postgresql", "postgres"}:
-        raise PydanticCustomError("store_url", "PostgreSQL is not supported by this version; write sqlite:///path")
+    if text.startswith(_POSTGRESQL):
+        # What it may say further is libpq's business, which says what it does not understand.
+        return url
     path = text.removeprefix(_SQLITE)
     if not text.startswith(_SQLITE) or not path.strip("/") or path == ":memory:":
         raise PydanticCustomError(
             "store_url",
-            "write sqlite:///path for a path from the working directory, sqlite:////path for one from the root",
+            "write sqlite:///path for a path from the working directory, sqlite:////path for one from the root, or "
+            "postgresql://user:password@host/database",
         )
     if "?" in path or "#" in path:
         raise PydanticCustomError("store_url", "write the path alone: the store takes no options after `?` or `#`")
@@ -117,7 +120,9 @@ class StoreConfig(Config):
 
     url: Annotated[Secret, AfterValidator(_check_store_url)] = Field(
         Secret(_DEFAULT_STORE),
-        description="sqlite:///path from the working directory, sqlite:////path from the root. Made with mode 0600.",
+        description="sqlite:///path from the working directory, sqlite:////path from the root; the file is made with "
+        "mode 0600. For several replicas postgresql://user:password@host:5432/database?sslmode=verify-full (a libpq "
+        'URI; needs `pip install "mcwatch[postgres]"`).',
         json_schema_extra={"default": _DEFAULT_STORE},
     )
     max_backlog: Size = Field(
@@ -149,13 +154,37 @@ class StoreConfig(Config):
         64 * 2**20,
         ge=0,
         description="Disk space set aside, released when the disk is full so that deliveries can still be recorded. 0 "
-        "for none, else at least 32MiB, which is what the store's log may take twice over.",
+        "for none, else at least 32MiB, which is what the store's log may take twice over. SQLite only.",
     )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several replicas work on it. Raises ConfigError (secret file)."""
+        return self.url.reveal().startswith(_POSTGRESQL)
 
     @property
     def path(self) -> Path:
         """The database file; relative to the working directory unless absolute. Raises ConfigError (secret file)."""
+        if self.is_shared:
+            raise ConfigError(["store.url: a store of PostgreSQL has no file"])
         return Path(self.url.reveal().removeprefix(_SQLITE))
+
+
+class LeaseConfig(Config):
+    """How accounts are spread over the replicas of a store in PostgreSQL."""
+
+    duration: Duration = Field(
+        30.0,
+        ge=5,
+        le=600,
+        description="How long after the loss of a replica its accounts are polled by another one at the latest. "
+        "Shorter finds a loss sooner and mistakes a slow database or machine for one more often.",
+    )
+    replica: Name | None = Field(
+        None,
+        description="What this replica is called in the status, the log and the database. Default: the host's name, "
+        "which for a container is the pod's; give each replica its own where several share a host.",
+    )
 
 
 class BatchConfig(Config):
@@ -245,8 +274,9 @@ class Settings(Config):
     log: LogConfig = Field(LogConfig(), description="What is logged, and how.")
     http: HttpConfig = Field(HttpConfig(), description="Where the pages for people and probes are served.")
     store: StoreConfig = Field(StoreConfig(), description="The durable store.")
-    accounts: Annotated[list[AccountConfig], AfterValidator(_check_unique)] = Field(
-        min_length=1, description="The Mimecast accounts to watch."
+    lease: LeaseConfig = Field(LeaseConfig(), description="How several replicas share the accounts (PostgreSQL).")
+    accounts: Annotated[list[AccountConfig], Field(min_length=1), AfterValidator(_check_unique), OrDirectory()] = Field(
+        description="The Mimecast accounts to watch, or the directory that holds them."
     )
     destinations: Annotated[list[DestinationConfig], AfterValidator(_check_unique)] = Field(
         min_length=1, description="Where the events go."

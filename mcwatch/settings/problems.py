@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from mcwatch.settings.document import KeyPath
@@ -29,10 +29,12 @@ def key_text(path: KeyPath) -> str:
     return text.removeprefix(".")
 
 
-def from_validation(error: ValidationError, data: object) -> Iterable[tuple[KeyPath, str]]:
-    """Yield path and text of everything that validation found in ``data``."""
+def from_validation(
+    error: ValidationError, data: object, model: type[BaseModel] = Settings
+) -> Iterable[tuple[KeyPath, str]]:
+    """Yield path and text of everything that validation as a ``model`` found in ``data``."""
     for details in error.errors(include_url=False, include_input=True):
-        place = locate(Settings, _LEADS.get(details["type"], details["loc"]))
+        place = locate(model, _LEADS.get(details["type"], details["loc"]))
         index = details.get("ctx", {}).get("index") if details["type"] == "duplicate_name" else None
         path = place.path if index is None else (*place.path, index, "name")
         yield path, _text(details, place) + _value(details["type"], place, _written(data, place.path))

@@ -225,19 +225,17 @@ class Metrics:
         accounts: Mapping[str, Collection[str]],
         destinations: Iterable[str],
         endpoints: Sequence[str] = (),
-        *,
-        among: int = 0,
     ) -> None:
         """Make the series of every label combination, at 0, before anything happens.
 
-        ``accounts`` maps each account to its sources; ``among`` is how many accounts there are with others. Gauges of
-        what is not known yet (quota, skew, timestamps, lag, depth) stay absent until they are, and so do histograms,
-        which cost memory.
+        ``accounts`` maps each account to its sources. Gauges of what is not known yet (quota, skew, timestamps, lag,
+        depth) stay absent until they are, and so do histograms, which cost memory.
         """
         self._endpoints |= set(endpoints)
         for reason in PAUSE_REASONS:
             self.polling_paused.labels(reason)
-        outcomes = OUTCOMES if max(among, len(accounts)) <= ALL_OUTCOMES_UP_TO else OUTCOMES[:1]
+        are_few = len(accounts) <= ALL_OUTCOMES_UP_TO and not self._are_many
+        outcomes = OUTCOMES if are_few else OUTCOMES[:1]
         for account, sources in accounts.items():
             self.account_held.labels(account).set(1)
             self.account_up.labels(account)

@@ -31,6 +31,13 @@ def test_examples_load(example: Path, tmp_path: Path) -> None:
     assert load(path, environ).accounts
 
 
+def test_accounts_of_a_directory(tmp_path: Path) -> None:
+    """The example of a directory has an account for each file, one by the file's name, one by its own."""
+    (example,) = (one for one in EXAMPLES if one.parent.name == "accounts-directory")
+    path, environ = with_fake_secrets(example, tmp_path)
+    assert [one.name for one in load(path, environ).accounts] == ["acme", "globex-eu"]
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_fit_the_schema(example: Path, validator: jsonschema.Draft202012Validator) -> None:
     """Every example is valid by the JSON Schema, with its references as written."""
@@ -63,6 +70,7 @@ def test_full_example_shows_every_option(tmp_path: Path) -> None:
     path, environ = with_fake_secrets(FULL, tmp_path)
     # By name: a test that imports a module afresh leaves a second class of the same name behind.
     written = {f"{model.__name__}.{name}" for model, name in _written(load(path, environ))}
+    written.add("AccountsDirectory.directory")  # one file cannot have both the list and the directory
     concrete = {model for model in _models(Config) if model.__subclasses__() == []}
     options = {f"{model.__name__}.{name}" for model in concrete for name in key_names(model)}
     assert sorted(options - written) == []

@@ -2,11 +2,11 @@
 
 import argparse
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests.benchmarks import standing
 from tests.benchmarks.cases import BASE, Case, further_lines, hook
 from tests.benchmarks.floor import rows_of
 from tests.benchmarks.measuring import Bench, peers
@@ -31,7 +31,7 @@ class Plan:
     end: datetime
     rounds: int
     further_rounds: int
-    only: Sequence[str]
+    only: tuple[str, ...]
 
 
 def main() -> None:
@@ -42,13 +42,20 @@ def main() -> None:
     plan = Plan(
         options.pages, end, options.rounds or _ROUNDS, options.rounds or _FURTHER_ROUNDS, tuple(options.only or ())
     )
+    standings = {}
+    if not plan.only or standing.NAME.startswith(plan.only):
+        with tempfile.TemporaryDirectory(dir=options.folder) as name:
+            standings[standing.NAME] = standing.measure(Path(name))
+    if plan.only and all(standing.NAME.startswith(prefix) for prefix in plan.only):
+        report(None, {}, standings)
+        return
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         store = Path(name) / "store.db"
         prefill(store, options.fingerprints, oldest)
         bench = Bench(store, oldest, make_pages(min(plan.pages, _FLOOR_PAGES), end))
         lines = {} if plan.only else _main_lines(bench, plan)
         lines |= _further_lines(bench, plan)
-    report(bench.floor, lines)
+    report(bench.floor, lines, standings)
 
 
 def _options() -> argparse.Namespace:
@@ -57,7 +64,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--pages", type=int, default=100, help="answers of 1,000 rows")
     parser.add_argument("--rounds", type=int, default=None, help="runs of each case, of which the best counts")
     parser.add_argument(
-        "--only", nargs="+", metavar="PREFIX", help="measure lines of formats and sinks alone, of these"
+        "--only", nargs="+", metavar="PREFIX", help="measure lines of formats, sinks and accounts alone, of these"
     )
     parser.add_argument("--folder", type=Path, default=None, help="where the stores are written (default: temporary)")
     return parser.parse_args()

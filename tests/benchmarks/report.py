@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from tests.benchmarks.standing import Standing
 
 TARGET = Path("build/bench.json")
 _BOUNDS = {"ingest_to_http": 8.0, "repeat": 2.5, "gzip": 1.0}
 _ONE_MORE, _OF_ITS_OWN = 1.2, 7.0
 """A further destination in a format that is rendered already, and in one of its own."""
 _RSS_BOUND_MIB = 150e6 / 2**20
+_STANDING_CPU_BOUND = 0.25
+_STANDING_RSS_BOUND_MIB = 300e6 / 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,20 @@ def bound_of(name: str) -> float | None:
     return _BOUNDS.get(name)
 
 
-def report(floor: float, lines: Mapping[str, Line]) -> None:
-    """Print the table and write the file."""
+def report(floor: float | None, lines: Mapping[str, Line], standings: Mapping[str, Standing]) -> None:
+    """Print the tables and write the file; ``floor`` is None where only standings were measured."""
+    found: dict[str, object] = {}
+    if floor is not None:
+        _print_lines(floor, lines)
+        found = {"floor_us": round(floor, 3)}
+    for name, standing in standings.items():
+        _print_standing(name, standing)
+    plain = _plain(floor or 1.0, lines) | {name: _plain_standing(one) for name, one in standings.items()}
+    TARGET.parent.mkdir(exist_ok=True)
+    TARGET.write_text(json.dumps(found | {"lines": plain}, indent=2) + "\n")
+
+
+def _print_lines(floor: float, lines: Mapping[str, Line]) -> None:
     print(f"floor (typed decode + encode): {floor:.2f} us per row")
     print(f"{'':26}{'us/event':>10}{'ratio':>8}{'bound':>8}{'peak RSS MiB':>14}")
     for name, line in lines.items():
@@ -38,8 +54,26 @@ def report(floor: float, lines: Mapping[str, Line]) -> None:
         limit = "" if bound is None else f"{bound:.1f}"
         figures = f"{line.us:>10.2f}{line.us / floor:>8.2f}{limit:>8}{line.peak_rss_mib:>14.1f}"
         print(f"{name:26}{figures}  {', '.join(_beyond(line, floor, bound))}")
-    TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(json.dumps({"floor_us": round(floor, 3), "lines": _plain(floor, lines)}, indent=2) + "\n")
+
+
+def _print_standing(name: str, one: Standing) -> None:
+    print(f"{'':26}{'CPU share':>10}{'bound':>8}{'peak RSS MiB':>14}{'bound':>8}{'connections':>13}{'scrape':>20}")
+    figures = (
+        f"{one.cpu_share:>10.1%}{_STANDING_CPU_BOUND:>8.0%}{one.peak_rss_mib:>14.1f}{_STANDING_RSS_BOUND_MIB:>8.0f}"
+    )
+    scrape = f"{one.scrape_mb:.1f} MB, {one.scrape_cpu_secs:.2f} s CPU"
+    print(f"{name:26}{figures}{one.connections:>13}{scrape:>20}  {', '.join(_too_much(one))}")
+
+
+def _too_much(one: Standing) -> Iterator[str]:
+    if one.cpu_share > _STANDING_CPU_BOUND:
+        yield "beyond its bound"
+    if one.peak_rss_mib > _STANDING_RSS_BOUND_MIB:
+        yield f"RSS beyond {_STANDING_RSS_BOUND_MIB:.0f} MiB"
+
+
+def _plain_standing(one: Standing) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in asdict(one).items()}
 
 
 def _beyond(line: Line, floor: float, bound: float | None) -> Iterator[str]:

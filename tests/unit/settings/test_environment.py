@@ -12,6 +12,7 @@ from tests.unit.settings.files import MINIMAL, loaded, problems, write
 def test_override_names() -> None:
     """Every single value outside lists can be overridden, and nothing else."""
     assert sorted(override_names()) == [
+        "MCWATCH_ACCOUNTS__DIRECTORY",
         "MCWATCH_HTTP__BASIC_AUTH__PASSWORD",
         "MCWATCH_HTTP__BASIC_AUTH__USERNAME",
         "MCWATCH_HTTP__LISTEN",
@@ -62,7 +63,8 @@ def test_wrong_override(tmp_path: Path) -> None:
         ("MCWATCH_STORE__URI", "did you mean MCWATCH_STORE__URL?"),
         ("MCWATCH_STORE_URL", "did you mean MCWATCH_STORE__URL?"),
         ("MCWATCH_STORE", "did you mean MCWATCH_STORE__URL?"),
-        ("MCWATCH_ACCOUNTS__0__NAME", "overrides are MCWATCH_HTTP__BASIC_AUTH__PASSWORD, "),
+        ("MCWATCH_ACCOUNTS__0__NAME", "did you mean MCWATCH_ACCOUNTS__DIRECTORY?"),
+        ("MCWATCH_QQ", "overrides are MCWATCH_ACCOUNTS__DIRECTORY, "),
     ],
 )
 def test_unknown_override(tmp_path: Path, name: str, hint: str) -> None:

@@ -48,7 +48,10 @@ def test_minimal(tmp_path: Path) -> None:
 def test_missing_sections(tmp_path: Path) -> None:
     """Without accounts and destinations there is nothing to do, which is said of both."""
     assert problems(tmp_path, "log: {level: info}\n") == [
-        "mcwatch.yaml:1: accounts: this key is missing; add it: The Mimecast accounts to watch",
+        (
+            "mcwatch.yaml:1: accounts: this key is missing; add it: The Mimecast accounts to watch, or the directory "
+            "that holds them"
+        ),
         "mcwatch.yaml:1: destinations: this key is missing; add it: Where the events go",
     ]
 
