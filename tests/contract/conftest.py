@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mcwatch.interfaces import Store
-from tests.contract.store_kit import ENGINES, StoreEngine
+from tests.contract.store_engines import ENGINES
+from tests.contract.store_kit import StoreEngine
 
 
 @pytest.fixture(params=list(ENGINES))

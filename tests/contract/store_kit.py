@@ -1,7 +1,7 @@
-"""What the store's contract suite stands on: one way per engine to open a store, and short words for what it does."""
+"""What the store's contract suite stands on: how a store is opened, and short words for what it does."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,21 +12,13 @@ from mcwatch.domain.errors import FailureReason
 from mcwatch.domain.outbox import DestinationFigures, OutboxRow, Progress, Rejected, Settlement, StoreSnapshot
 from mcwatch.domain.page import Feed, PageCounts, PageTransaction
 from mcwatch.interfaces import Store
+from mcwatch.store.keep import Keep
 from mcwatch.store.sqlite import SqliteStore, StoreOptions
 from mcwatch.telemetry.metrics import Metrics
 from tests.fakes.clock import FakeClock
 
 FINDER = "message_finder"
 QUEUE = "processing_queue"
-
-
-@dataclass(frozen=True)
-class Keep:
-    """How long the store under test keeps things, short enough to count in one's head."""
-
-    delivered: timedelta = timedelta(hours=24)
-    fingerprints: timedelta = timedelta(days=31)
-    dead_letters: timedelta = timedelta(days=90)
 
 
 class Timed(Protocol):
@@ -36,7 +28,15 @@ class Timed(Protocol):
 
 
 class StoreEngine(Timed, Protocol):
-    """One kind of store. Every ``open`` gives the same store as the one before it, as after a restart."""
+    """One kind of store. Every ``open`` gives the same store as the one before it, as after a restart.
+
+    ``keep`` and ``most_letters`` may be set before the first one; ``lingers`` is how long after its time a fingerprint
+    may still be there.
+    """
+
+    keep: Keep
+    most_letters: int
+    lingers: timedelta
 
     def open(self) -> AbstractAsyncContextManager[Store]:
         """Open the store; leaving the context closes it."""
@@ -49,6 +49,8 @@ class SqliteEngine:
     path: Path
     clock: FakeClock = field(default_factory=FakeClock)
     keep: Keep = field(default_factory=Keep)
+    most_letters: int = 10_000
+    lingers: timedelta = timedelta(0)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Store]:
@@ -60,13 +62,10 @@ class SqliteEngine:
             keep_fingerprints=self.keep.fingerprints,
             keep_dead_letters=self.keep.dead_letters,
             reserve_bytes=4096,
+            max_dead_letters=self.most_letters,
         )
         async with SqliteStore(options, clock=self.clock, metrics=Metrics()) as store:
             yield store
-
-
-ENGINES: dict[str, Callable[[Path], StoreEngine]] = {"sqlite": lambda folder: SqliteEngine(folder / "mcwatch.db")}
-"""The engines the suite runs on; a new one joins here."""
 
 
 def native(number: int, *, account: str = "acme", kind: str = "message.seen", pad: int = 0) -> bytes:

@@ -1,6 +1,7 @@
 """The promises of ``interfaces.Store``, on every engine."""
 
 import asyncio
+import dataclasses
 import threading
 from datetime import timedelta
 
@@ -281,11 +282,9 @@ async def test_settlement_is_all_or_nothing(store: Store, engine: StoreEngine) -
     feed = await store.feed("acme", FINDER)
     await store.enrol({"hook": False})
     await append_numbers(store, engine, feed, range(2))
-    unknown_account = rejected(feed.account_id + 77, 1)
-    settlement = Settlement(
-        "hook", [Progress(feed.account_id, 2, 0, 0)], [rejected(feed.account_id, 0), unknown_account]
-    )
-    with pytest.raises(Exception, match="store"):
+    unkeepable = dataclasses.replace(rejected(feed.account_id, 1), detail="no text: \ud800")
+    settlement = Settlement("hook", [Progress(feed.account_id, 2, 0, 0)], [rejected(feed.account_id, 0), unkeepable])
+    with pytest.raises(UnicodeEncodeError):
         await store.settle(settlement)
     assert {feed.account_id: 0} == await store.positions("hook")
     assert [] == await store.dead_letters(None, 10)

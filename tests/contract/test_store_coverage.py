@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,8 @@ from mcwatch.domain.page import Feed, PageTransaction
 from mcwatch.domain.window.coverage import Cover, Span, lay
 from mcwatch.domain.window.ranges import Window
 from mcwatch.interfaces import Store
-from tests.contract.store_kit import FINDER, QUEUE, Keep, SqliteEngine, StoreEngine
+from mcwatch.store.keep import Keep
+from tests.contract.store_kit import FINDER, QUEUE, StoreEngine
 from tests.fakes.clock import START
 
 pytestmark = pytest.mark.timeout(10)
@@ -140,9 +140,9 @@ async def test_spans_expire_by_their_searchs_newest(store: Store, engine: StoreE
     assert [old, kept] == await ledger(store, feed, "to=x"), "a search that stands still keeps what it had read"
 
 
-async def test_coverage_stays_while_it_can_be_owed(tmp_path: Path) -> None:
+async def test_coverage_stays_while_it_can_be_owed(engine: StoreEngine) -> None:
     """However short fingerprints are kept, what was read within the API's history is not owed again."""
-    engine = SqliteEngine(tmp_path / "mcwatch.db", keep=Keep(fingerprints=HOUR))
+    engine.keep = Keep(fingerprints=HOUR)
     spans = [span(30 * DAY, 29 * DAY, Cover.GAP), span(27 * DAY, 20 * DAY, Cover.AGED), span(HOUR, timedelta(0))]
     async with engine.open() as store:
         feed = await store.feed("acme", FINDER)

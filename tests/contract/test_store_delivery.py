@@ -11,11 +11,8 @@ from mcwatch.domain.outbox import LetterChoice, Progress, Receipt, Released, Set
 from mcwatch.domain.page import Feed
 from mcwatch.domain.record import Unreadable
 from mcwatch.interfaces import Store
-from mcwatch.store.sqlite import SqliteStore, StoreOptions
-from mcwatch.telemetry.metrics import Metrics
 from tests.contract.store_kit import (
     FINDER,
-    SqliteEngine,
     StoreEngine,
     append_numbers,
     assert_identities,
@@ -309,9 +306,8 @@ async def _quarantine(store: Store, engine: StoreEngine, feed: Feed, *rows: byte
 
 async def test_unreadable_rows_beyond_the_limit_keep_reason_and_digest(engine: StoreEngine) -> None:
     """Of an account with its limit of them no bytes are kept any more; other accounts' rows are kept whole."""
-    assert isinstance(engine, SqliteEngine)
-    options = StoreOptions(engine.path, reserve_bytes=0, max_dead_letters=3)
-    async with SqliteStore(options, clock=engine.clock, metrics=Metrics()) as store:
+    engine.most_letters = 3
+    async with engine.open() as store:
         feed, corp = await store.feed("acme", FINDER), await store.feed("corp", FINDER)
         await _quarantine(store, engine, feed, b"one-0", b"one-1")
         await _quarantine(store, engine, feed, b"two-0", b"two-1")

@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mcwatch.domain.outbox import Progress, Settlement
 from mcwatch.domain.page import Feed, PageCounts, PageTransaction
 from mcwatch.domain.record import Unreadable
+from tests.contract.store_engines import ENGINES
 from tests.contract.store_kit import (
-    ENGINES,
     FINDER,
     StoreEngine,
     append_numbers,
@@ -185,6 +185,12 @@ class StoreMachine(RuleBasedStateMachine):
             assert list(range(owed, self.heads[account])) == [number for number in read if number >= owed]
 
 
+class PostgresMachine(StoreMachine):
+    """The same on PostgreSQL, where each step takes several times as long."""
+
+    kind = "postgres"
+
+
 TestStore = StoreMachine.TestCase
 TestStore.settings = settings(
     max_examples=15,
@@ -194,3 +200,5 @@ TestStore.settings = settings(
     derandomize=True,
     database=None,
 )
+TestPostgresStore = PostgresMachine.TestCase
+TestPostgresStore.settings = settings(TestStore.settings, max_examples=3)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from mcwatch.store.sqlite.retention import Keep
+from mcwatch.store.keep import Keep
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from enum import Enum
 
 from mcwatch.domain.fingerprint import TIMELESS
 from mcwatch.domain.outbox import Released
+from mcwatch.store.keep import Keep
 from mcwatch.store.sqlite import passages
 from mcwatch.store.sqlite.coverage import expire_coverage
 from mcwatch.store.sqlite.registry import release_destinations
@@ -28,15 +29,6 @@ _LEAST_COVERAGE = timedelta(days=31)
 
 Without it what was read would be owed again, and catch-up would read it for ever.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """How long things are kept."""
-
-    fingerprints: timedelta
-    delivered: timedelta
-    dead_letters: timedelta
 
 
 class Kind(Enum):

@@ -10,9 +10,10 @@ import pytest
 from mcwatch.domain.delivery import Refusal
 from mcwatch.domain.errors import FailureReason
 from mcwatch.domain.outbox import LetterChoice, Progress, Settlement
+from mcwatch.store.keep import Keep
 from mcwatch.store.sqlite import letters, outbox, registry
 from mcwatch.store.sqlite.connection import open_writer
-from mcwatch.store.sqlite.retention import Keep, expire
+from mcwatch.store.sqlite.retention import expire
 from tests.fakes.clock import FakeClock
 
 _NOW = FakeClock().now()

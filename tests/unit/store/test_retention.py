@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from mcwatch.domain.fingerprint import TIMELESS
+from mcwatch.store.keep import Keep
 from mcwatch.store.sqlite.connection import open_writer
-from mcwatch.store.sqlite.retention import Keep, expire
+from mcwatch.store.sqlite.retention import expire
 from mcwatch.store.sqlite.transaction import SLOT_BITS, milliseconds
 from tests.fakes.clock import FakeClock
 

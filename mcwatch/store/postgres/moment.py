@@ -1,0 +1,19 @@
+"""Reading as of one moment."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+
+@contextmanager
+def one_moment(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Have all questions answered as of one moment; nothing can be written."""
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        yield
+    finally:
+        # A connection that broke meanwhile has nothing left to end.
+        if not connection.closed:
+            connection.execute("ROLLBACK")
