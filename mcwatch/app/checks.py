@@ -5,8 +5,10 @@ import random
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from mcwatch.app.clock import SystemClock
+from mcwatch.app.shared_store import DRIVER_REMEDY, shared_store
 from mcwatch.app.wiring import listener_of
 from mcwatch.domain.budget import REMEDY
 from mcwatch.domain.errors import ConfigError, McwatchError
@@ -19,6 +21,9 @@ from mcwatch.settings import AccountConfig, DestinationConfig, Settings
 from mcwatch.sources import STATUSES
 from mcwatch.telemetry.logs import configure
 from mcwatch.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from mcwatch.store.postgres.probe import Finding
 
 _MOST_SKEW_SECS = 30.0
 _MINUTES_A_DAY = 1_440.0
@@ -33,6 +38,7 @@ def check(settings: Settings, *, offline: bool = False) -> list[CheckResult]:
         *(found for account in settings.accounts for found in _reviewed(account)),
         *unknown_names(settings),
         *_certificate(settings),
+        *_driver(settings),
     ]
     return results if offline else results + asyncio.run(_online(settings))
 
@@ -68,6 +74,16 @@ def _certificate(settings: Settings) -> list[CheckResult]:
     except ConfigError as error:
         return [CheckResult("http: certificate", ok=False, detail=str(error))]
     return [CheckResult("http: certificate", ok=True, detail="read, and its key fits")]
+
+
+def _driver(settings: Settings) -> list[CheckResult]:
+    """Say where the driver that the store's URL asks for is missing."""
+    if settings.store.is_shared:
+        try:
+            shared_store(settings)
+        except ConfigError as error:
+            return [CheckResult("store: driver", ok=False, detail=str(error), remedy=DRIVER_REMEDY)]
+    return []
 
 
 def unknown_names(settings: Settings) -> list[CheckResult]:
@@ -106,9 +122,49 @@ def _of(account: AccountConfig, found: CheckResult) -> CheckResult:
 async def _online(settings: Settings) -> list[CheckResult]:
     """Try all accounts and destinations beside each other: one that does not answer takes its whole time-out."""
     async with asyncio.TaskGroup() as group:
+        store = group.create_task(check_store(settings))
         accounts = [group.create_task(_check_account(account)) for account in settings.accounts]
         destinations = [group.create_task(_check_destination(destination)) for destination in settings.destinations]
-    return [result for task in accounts for result in task.result()] + [task.result() for task in destinations]
+    of_accounts = [result for task in accounts for result in task.result()]
+    return [*store.result(), *of_accounts, *(task.result() for task in destinations)]
+
+
+async def check_store(settings: Settings) -> list[CheckResult]:
+    """Look at a store that is a server; one that is a file is made when it is needed."""
+    if not settings.store.is_shared or _driver(settings):
+        return []
+    try:
+        finding = await asyncio.to_thread(shared_store(settings).look)
+    except McwatchError as error:
+        return [CheckResult("store", ok=False, detail=str(error), remedy=error.remedy)]
+    return [_judged(finding)]
+
+
+def _judged(finding: "Finding") -> CheckResult:
+    server = f"{finding.place}: PostgreSQL {finding.server}"
+    if finding.schema > finding.newest:
+        return CheckResult(
+            "store",
+            ok=False,
+            detail=f"{server}, schema {finding.schema}, which is newer than this mcwatch knows ({finding.newest})",
+            remedy="run the newer mcwatch, or restore a backup from before the upgrade",
+        )
+    if finding.lacking:
+        return CheckResult(
+            "store",
+            ok=False,
+            detail=f"{server}; the user lacks {', '.join(finding.lacking)}",
+            remedy="let the user of store.url own the schema: ALTER SCHEMA … OWNER TO, and the tables in it if there "
+            "are any",
+        )
+    schema = f"schema {finding.schema}"
+    if finding.schema == 0:
+        schema = "no tables of mcwatch yet: the first start makes them"
+    elif finding.schema < finding.newest:
+        schema += f": the next start brings it to {finding.newest}"
+    live = finding.live_replicas
+    replicas = f"{live} {'replica' if live == 1 else 'replicas'} live"
+    return CheckResult("store", ok=True, detail=f"{server}, {schema}, {replicas}")
 
 
 async def _check_account(account: AccountConfig) -> list[CheckResult]:

@@ -82,28 +82,30 @@ def offline_report(
     figures: StoreSnapshot, at: datetime, readings: Mapping[tuple[str, str], SourceReading]
 ) -> StatusReport:
     """Put together what the store alone can say. ``readings`` is how far each (account, source) was read."""
-    names = sorted({feed.account for feed in figures.feeds})
-    accounts = [
-        AccountStatus(
-            name=name,
-            undecodable_letters=figures.undecodable_letters.get(name, 0),
-            sources=[
-                _source_figures(feed, readings.get((name, feed.source), SourceReading()), at)
-                for feed in figures.feeds
-                if feed.account == name
-            ],
-        )
-        for name in names
-    ]
     return StatusReport(
         version=__version__,
         live=False,
         healthy=False,
         at=at,
         store=_store(figures, None, [], is_full=False),
-        accounts=accounts,
+        accounts=stored_accounts(figures, at, readings),
         destinations=[_destination(one, at, None) for one in figures.destinations],
     )
+
+
+def stored_accounts(
+    figures: StoreSnapshot, at: datetime, readings: Mapping[tuple[str, str], SourceReading] | None = None
+) -> list[AccountStatus]:
+    """Return what the store alone can say of every account, by name; ``readings`` as in :func:`offline_report`."""
+    known = readings or {}
+    sources: dict[str, list[SourceStatus]] = {}
+    for feed in figures.feeds:
+        reading = known.get((feed.account, feed.source), SourceReading())
+        sources.setdefault(feed.account, []).append(_source_figures(feed, reading, at))
+    return [
+        AccountStatus(name=name, undecodable_letters=figures.undecodable_letters.get(name, 0), sources=sources[name])
+        for name in sorted(sources)
+    ]
 
 
 def _store(figures: StoreSnapshot, condition: Condition | None, paused: list[str], *, is_full: bool) -> StoreStatus:

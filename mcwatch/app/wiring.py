@@ -16,16 +16,17 @@ from mcwatch.app.fleet import merged
 from mcwatch.app.keeping import keeping_routes
 from mcwatch.app.memory import settle_garbage_collector
 from mcwatch.app.ranges import PastRanges
-from mcwatch.app.report import Daemon, build_report
+from mcwatch.app.report import Daemon, build_report, stored_accounts
 from mcwatch.app.resending import Resending, resending_routes
 from mcwatch.app.roster import Roster
 from mcwatch.app.shared import Shared
+from mcwatch.app.shared_store import DRIVER_REMEDY
 from mcwatch.app.verify import Verification
 from mcwatch.domain.backfill import BackfillStep, RangeRequest
 from mcwatch.domain.errors import ConfigError
 from mcwatch.domain.leasing import Fleet
 from mcwatch.domain.reloading import Changes, Reloaded
-from mcwatch.domain.status import StatusReport
+from mcwatch.domain.status import AccountStatus, StatusReport
 from mcwatch.domain.verification import VerifyStep
 from mcwatch.httpclient.connections import SharedConnections
 from mcwatch.httpserver.access import Credentials
@@ -47,11 +48,10 @@ from mcwatch.telemetry.liveness import Liveness
 from mcwatch.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from mcwatch.store.postgres import PostgresStore
 
-_NO_DRIVER = 'store.url: PostgreSQL needs its driver; run: pip install "mcwatch[postgres]"'
 _CACHE_BYTES = 8 * 2**20
 
 logger = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ def build_store(settings: Settings, clock: Clock, metrics: Metrics) -> "SqliteSt
         # Who keeps everything in a file needs no driver.
         from mcwatch.store.postgres import PostgresOptions, PostgresStore  # noqa: PLC0415 - see above
     except ImportError as error:
-        raise ConfigError([_NO_DRIVER]) from error
+        raise ConfigError([f"store.url: PostgreSQL's driver cannot be loaded ({error}): {DRIVER_REMEDY}"]) from error
     options = PostgresOptions(
         url=config.url.reveal,
         replica_name=settings.lease.replica or socket.gethostname(),
@@ -250,8 +250,13 @@ class Application:
 
     async def report(self) -> StatusReport:
         """Say how everything is, on all replicas."""
-        own, leases = await self.own_report(), self.store.leases
-        return own if leases is None else merged(own, self.fleet(), leases.replica)
+        own, leases, fleet = await self.own_report(), self.store.leases, self.fleet()
+        if leases is None:
+            return own
+        stored: Sequence[AccountStatus] = ()
+        if any(lease.holder is None for lease in fleet.leases):
+            stored = stored_accounts(await self.store.snapshot(), self.clock.now())
+        return merged(own, fleet, leases.replica, stored)
 
     async def own_report(self) -> StatusReport:
         """Say how everything is that is done here."""

@@ -1,4 +1,4 @@
-"""Asking the running daemon over its control socket, and doing without one."""
+"""Asking the running daemon over its control socket, or the replicas of a shared store, and doing without one."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from mcwatch import app
+from mcwatch.app.offline import fleet_asker
 from mcwatch.cli import local
 from mcwatch.domain.backfill import BackfillStep
 from mcwatch.domain.errors import FailureReason, TransientError
@@ -100,12 +101,24 @@ async def ask_on(other: Talk, path: str, kind: type[A], step: S) -> AsyncIterato
 
 @asynccontextmanager
 async def talk(settings: Settings) -> AsyncIterator[Talk]:
-    """Lend whoever does what a command asks for: the running daemon, else this process with the store's lock."""
+    """Lend whoever does what a command asks for: the running daemon, else this process with the store's lock.
+
+    With a shared store it is the replicas that run; for what only they can do there is no doing without them.
+    """
+    if settings.store.is_shared:
+        async with fleet_asker(settings) as asker:
+            yield asker
+        return
     if await ask(settings.store.path, "/status", msgspec.Raw) is not None:
         yield DaemonTalk(settings.store.path)
         return
     async with app.offline_routes(settings) as routes:
         yield OwnTalk(routes)
+
+
+async def asked(settings: Settings, target: str, kind: type[T]) -> T | None:
+    """Ask as :func:`ask` does; None also with a shared store, which is asked without a daemon."""
+    return None if settings.store.is_shared else await ask(settings.store.path, target, kind)
 
 
 async def ask(store_file: Path, target: str, kind: type[T]) -> T | None:
@@ -116,10 +129,12 @@ async def ask(store_file: Path, target: str, kind: type[T]) -> T | None:
     return await _request(store_file, "GET", target, kind, body=None, timeout_secs=local.TIMEOUT_SECS)
 
 
-async def post(store_file: Path, path: str, kind: type[T], question: msgspec.Struct) -> T | None:
-    """Ask with a body of the daemon that works on this store; None when none runs. Raises as :func:`ask` does."""
+async def posted(settings: Settings, path: str, kind: type[T], question: msgspec.Struct) -> T | None:
+    """Ask with a body; None when no daemon runs, and as with :func:`asked`. Raises as :func:`ask` does."""
+    if settings.store.is_shared:
+        return None
     body = msgspec.json.encode(question)
-    return await _request(store_file, "POST", path, kind, body=body, timeout_secs=local.TIMEOUT_SECS)
+    return await _request(settings.store.path, "POST", path, kind, body=body, timeout_secs=local.TIMEOUT_SECS)
 
 
 async def _request(

@@ -59,13 +59,13 @@ def list_letters(
     from dataclasses import replace
 
     from mcwatch import app, settings
-    from mcwatch.cli.control import ask
+    from mcwatch.cli.control import asked
     from mcwatch.cli.tables import print_json
     from mcwatch.domain.outbox import DeadLetter
 
     loaded = settings.load(config)
     query = {"limit": str(limit)} | ({} if destination is None else {"destination": destination})
-    letters = asyncio.run(ask(loaded.store.path, f"/dead-letters?{urlencode(query)}", list[DeadLetter]))
+    letters = asyncio.run(asked(loaded, f"/dead-letters?{urlencode(query)}", list[DeadLetter]))
     if letters is None:
         letters = app.offline_dead_letters(loaded, destination, limit)
     letters = [replace(letter, detail=masked(letter.detail)) for letter in letters]
@@ -196,10 +196,10 @@ def _note_unknown(settings: "Settings", destination: str | None) -> None:
 
 async def _shown(settings: "Settings", request: "LetterRequest") -> "list[ShownLetter]":
     from mcwatch import app
-    from mcwatch.cli.control import post
+    from mcwatch.cli.control import posted
     from mcwatch.domain.resending import ShownLetter
 
-    letters = await post(settings.store.path, "/dead-letters/show", list[ShownLetter], request)
+    letters = await posted(settings, "/dead-letters/show", list[ShownLetter], request)
     return app.offline_letters(settings, request) if letters is None else letters
 
 

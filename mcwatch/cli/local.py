@@ -10,18 +10,13 @@ from typing import TypeVar
 import msgspec
 
 from mcwatch.domain.errors import FailureReason, McwatchError, PermanentError, TransientError
+from mcwatch.domain.failure import Failure
 from mcwatch.httpserver.socket_path import control_socket_path, short_path
 
 T = TypeVar("T")
 
 TIMEOUT_SECS = 10.0
 _CONNECT_SECS = 5.0
-
-
-class _Failure(msgspec.Struct, frozen=True):
-    error: str
-    reason: str = ""
-    remedy: str = ""
 
 
 class _Connection(http.client.HTTPConnection):
@@ -102,7 +97,7 @@ def decoded(status: int, body: bytes, kind: type[T], target: str) -> T:
     try:
         if status == 200:
             return msgspec.json.decode(body, type=kind)
-        failure = msgspec.json.decode(body, type=_Failure)
+        failure = msgspec.json.decode(body, type=Failure)
     except msgspec.DecodeError as error:
         raise PermanentError(
             f"the running daemon's answer ({status}) cannot be read",

@@ -69,3 +69,8 @@ StoreUrlOption = Annotated[
     typer.Option("--store-url", envvar="MCWATCH_STORE__URL", show_envvar=False, hidden=True, help="Beats store.url."),
 ]
 """The environment's override, for commands that do without the rest of the configuration."""
+
+ListenOption = Annotated[
+    str | None,
+    typer.Option("--listen", envvar="MCWATCH_HTTP__LISTEN", show_envvar=False, hidden=True, help="Beats http.listen."),
+]

@@ -27,7 +27,8 @@ def status(
 ) -> None:
     """Show how accounts and destinations are.
 
-    Asks the running daemon; without one, says what the store knows. Exit codes: 0 shown (with --exit-code: all is
+    Asks the running daemon; without one, says what the store knows. Of a store that several replicas share, it says
+    what all of them tell. Exit codes: 0 shown (with --exit-code: all is
     well), 1 neither could be asked (with --exit-code: or something needs attention), 2 wrong usage, 78 the
     configuration cannot be used, 130 interrupted.
     """
@@ -59,8 +60,8 @@ def current(config: Path, store_url: str | None) -> "StatusReport":
     from mcwatch.cli.outline import store_file
     from mcwatch.domain.status import StatusReport
 
-    report = local.ask(store_file(config, store_url), "/status", StatusReport)
-    if report is not None:
+    file = store_file(config, store_url)
+    if file is not None and (report := local.ask(file, "/status", StatusReport)) is not None:
         return report
     from mcwatch import app, settings
 

@@ -34,6 +34,9 @@ def parts(report: StatusReport, width: int, detail: Detail = Detail.ALL) -> Iter
         yield hanging(Text("!", "bold red"), words)
         if problem.remedy:
             yield hanging(Text("  →"), text(problem.remedy))
+    if report.fleet:
+        yield ""
+        yield _replicas(report)
     yield ""
     yield _accounts(report, wide=wide)
     yield ""
@@ -51,7 +54,9 @@ def _headline(report: StatusReport) -> Text:
     if not report.live:
         return text(f"mcwatch {report.version}: no daemon is running; this is what the store knows", "bold yellow")
     words = ("all is well", "green") if report.healthy else ("needs attention", "bold red")
-    return Text.assemble(f"mcwatch {report.version}, running for {texts.duration(report.uptime_secs)}: ", words)
+    live = sum(one.live for one in report.fleet)
+    count = f"{live:,} {'replica' if live == 1 else 'replicas'} " if live else ""
+    return Text.assemble(f"mcwatch {report.version}, {count}running for {texts.duration(report.uptime_secs)}: ", words)
 
 
 def _summary(report: StatusReport) -> Text:
@@ -86,17 +91,39 @@ def _state(report: StatusReport, up: bool | None) -> Text:
     return state(up) if report.live else text("–")
 
 
+def _replicas(report: StatusReport) -> RenderableType:
+    rows = [
+        (
+            one.name,
+            text("live", "green") if one.live else text(f"lost {texts.duration(one.silent_secs)} ago", "dim"),
+            texts.count(one.accounts),
+            one.version,
+            texts.ago(one.started_at, report.at),
+        )
+        for one in report.fleet
+    ]
+    return table("Replicas", ("replica", "state", "accounts", "version", "started"), rows, right=("accounts",))
+
+
+def _holder(account: AccountStatus) -> str:
+    return account.holder or ("–" if account.held else f"nobody for {texts.duration(account.unheld_secs)}")
+
+
 def _accounts(report: StatusReport, *, wide: bool) -> RenderableType:
     rows: list[tuple[Text | str, ...]] = []
+    shows_success = wide or not report.fleet
     for account, source in _sources(report):
         success = texts.ago(source.last_success_at, report.at) if report.live else "–"
         # A first catch-up may take hours, and is neither up nor down before its end.
         catching_up = report.live and source.up is None and source.received > 0
         how = text("reading") if catching_up else _state(report, source.up)
-        row = (account.name, source.name, how, success, texts.duration(source.lag_secs))
+        place = (account.name, _holder(account)) if report.fleet else (account.name,)
+        when = (success,) if shows_success else ()
+        row = (*place, source.name, how, *when, texts.duration(source.lag_secs))
         figures = (texts.count(source.received), texts.count(source.new), texts.count(source.undecodable))
         rows.append((*row, *figures) if wide else (*row, texts.count(source.new)))
-    names = ("account", "source", "state", "last success", "lag")
+    place_names = ("account", "held by") if report.fleet else ("account",)
+    names = (*place_names, "source", "state", *(("last success",) if shows_success else ()), "lag")
     counted = ("rows", "new", "undecodable") if wide else ("new",)
     return table("Accounts", (*names, *counted), rows, right=("lag", *counted))
 

@@ -81,12 +81,13 @@ def tail(  # noqa: PLR0913, PLR0917 - a parameter is an option of the command
 ) -> None:
     """Show the events of the running daemon as they are recorded, one line each, until Ctrl-C.
 
-    Watching costs the daemon nothing: what a slow terminal does not take is left out, and said so. An event must fit
-    every filter that is given. With --since, what is kept of the past comes first, account by account. Exit codes: 0
-    the daemon has stopped in order, 1 no daemon runs or it went away, 2 wrong usage, 78 the configuration cannot be
-    used, 130 interrupted.
+    Watching costs the daemon nothing: what a slow terminal does not take is left out, and said so. With a store that
+    several replicas share, the events of all of them are read from it, as fast as the terminal takes them. An event
+    must fit every filter that is given. With --since, what is kept of the past comes first, account by account. Exit
+    codes: 0 the daemon, or the last replica, has stopped, 1 no daemon runs or it went away, 2 wrong usage, 78 the
+    configuration cannot be used, 130 interrupted.
     """
-    from mcwatch.cli.following import follow
+    from mcwatch.cli.following import follow, follow_fleet
     from mcwatch.cli.outline import store_file
     from mcwatch.cli.tables import console
     from mcwatch.domain.tailing import TailRequest
@@ -102,7 +103,13 @@ def tail(  # noqa: PLR0913, PLR0917 - a parameter is an option of the command
     terminal = console()
     as_lines = output is TailOutput.LINE or (output is None and terminal.is_terminal)
     coloured = terminal.is_terminal and not terminal.no_color
-    follow(store_file(config, store_url), request, as_lines=as_lines, coloured=coloured)
+    file = store_file(config, store_url)
+    if file is None:
+        from mcwatch import settings
+
+        follow_fleet(settings.load(config), request, as_lines=as_lines, coloured=coloured)
+    else:
+        follow(file, request, as_lines=as_lines, coloured=coloured)
 
 
 def _known_kinds(patterns: list[str]) -> list[str]:

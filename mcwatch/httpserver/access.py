@@ -11,7 +11,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from mcwatch.domain.errors import ConfigError
-from mcwatch.httpserver.answers import ErrorAnswer, json_answer
+from mcwatch.domain.failure import Failure
+from mcwatch.httpserver.answers import json_answer
 from mcwatch.option_types import Secret
 
 _log = structlog.get_logger(__name__)
@@ -60,13 +61,13 @@ def guard(credentials: Credentials) -> Middleware:
             _log.warning("http_password_unreadable", error=str(error), remedy="make the file readable again")
             # Which file it is stands in the log alone: who asks here is a stranger.
             remedy = "see the log of mcwatch"
-            return json_answer(ErrorAnswer("http.basic_auth.password cannot be read", "config", remedy), 503)
+            return json_answer(Failure("http.basic_auth.password cannot be read", "config", remedy), 503)
         if known:
             return await handler(request)
         if "Authorization" in request.headers:  # a browser's first request has none
             _log.warning("http_login_refused", remote=request.remote)
         refusal = json_answer(
-            ErrorAnswer("a name and a password are needed", "auth", "log in as http.basic_auth says"), 401
+            Failure("a name and a password are needed", "auth", "log in as http.basic_auth says"), 401
         )
         refusal.headers["WWW-Authenticate"] = f"X-{_CHALLENGE}" if request.path == _BY_SCRIPT else _CHALLENGE
         return refusal

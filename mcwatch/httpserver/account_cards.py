@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import quote
 
-from mcwatch.domain.status import AccountStatus, CoverState, QueueStatus, QuotaStatus, SourceStatus, StatusReport
+from mcwatch.domain.status import (
+    AccountStatus,
+    CoverState,
+    QueueStatus,
+    QuotaStatus,
+    SourceStatus,
+    StatusReport,
+    is_abandoned,
+)
 from mcwatch.httpserver import coverage_bar, texts
 from mcwatch.httpserver.html import Html, join, tag
 from mcwatch.httpserver.parts import ago, anchor, facts, figure, fold, meter, pill, plural, readable, state, trouble
@@ -35,8 +43,11 @@ def section(report: StatusReport, only: str = "") -> Html:
 
 
 def rank(account: AccountStatus) -> int:
-    """Tell how urgent an account is: 0 down, 1 impaired, 2 with holes, 3 short of rejected mail, 4 untried, 5 well."""
-    if account.up is False:
+    """Tell how urgent an account is.
+
+    0 down or held by nobody, 1 impaired, 2 with holes, 3 short of rejected mail, 4 untried, 5 well.
+    """
+    if account.up is False or is_abandoned(account):
         return 0
     if account.reason or any(source.reason or source.up is False for source in account.sources):
         return 1
@@ -90,6 +101,8 @@ def _row(account: AccountStatus, now: datetime) -> Html:
         tag("span", "read ", ago(last, now)),
         tag("span", f"behind {texts.duration(max(lags))}" if lags else ""),
         tag("span", f"{texts.count(sum(depths))} in queues" if depths else ""),
+        tag("span", f"on {account.holder}", class_="holder") if account.holder else "",
+        _unheld(account),
         *_why(account),
         id=key,
     )
@@ -109,7 +122,7 @@ def _why(account: AccountStatus) -> list[Html]:
 
 def _card(account: AccountStatus, now: datetime) -> Html:
     tone = "bad" if account.up is False else "warn"
-    notes: list[Html] = []
+    notes = [figure("Held by", account.holder)] if account.holder else []
     if account.clock_skew_secs is not None and abs(account.clock_skew_secs) >= 2:
         notes.append(figure("Clock of the API", f"{account.clock_skew_secs:+.0f} s from ours"))
     if account.undecodable_letters:
@@ -117,13 +130,21 @@ def _card(account: AccountStatus, now: datetime) -> Html:
     key = anchor("account", account.name)
     return tag(
         "article",
-        tag("h3", tag("span", account.name), *_marks(account), state(account.up)),
+        tag("h3", tag("span", account.name), *_marks(account), _unheld(account), state(account.up)),
         trouble(account.reason, account.remedy, tone),
         *(_source(one, account, now) for one in account.sources),
         facts(*(_quota(one) for one in account.quota), *notes),
         class_="card",
         id=key,
     )
+
+
+def _unheld(account: AccountStatus) -> Html:
+    """Return since when nobody holds an account; nothing where somebody does."""
+    if account.held:
+        return Html("")
+    words = f"held by nobody for {texts.duration(account.unheld_secs)}"
+    return pill(words, "bad" if is_abandoned(account) else "idle")
 
 
 def _marks(account: AccountStatus) -> list[Html]:

@@ -7,6 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from mcwatch.domain.errors import FailureReason, McwatchError, StoreUnavailable
+from mcwatch.domain.failure import Failure
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -20,14 +21,6 @@ _HEADERS = {
     "Server": "mcwatch",
 }
 _MAX_REQUEST_BYTES = 64 * 1024
-
-
-class ErrorAnswer(msgspec.Struct, frozen=True):
-    """A failure as JSON: what failed, its reason from the closed set, what to do."""
-
-    error: str
-    reason: str
-    remedy: str = ""
 
 
 def json_answer(value: object, status: int = 200) -> web.Response:
@@ -51,12 +44,12 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
     response.headers.update(_HEADERS)
 
 
-def failure(error: McwatchError | TimeoutError) -> tuple[ErrorAnswer, int]:
+def failure(error: McwatchError | TimeoutError) -> tuple[Failure, int]:
     """Return what to say of a failure, and the HTTP status."""
     if isinstance(error, McwatchError):
         later = isinstance(error, StoreUnavailable) or error.reason is FailureReason.TIMEOUT
-        return ErrorAnswer(str(error), error.reason, error.remedy), 503 if later else 400
-    return ErrorAnswer("mcwatch did not answer in time", FailureReason.TIMEOUT, "try again; see the log"), 503
+        return Failure(str(error), error.reason, error.remedy), 503 if later else 400
+    return Failure("mcwatch did not answer in time", FailureReason.TIMEOUT, "try again; see the log"), 503
 
 
 @web.middleware
@@ -64,9 +57,7 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except web.HTTPException as answer:
-        refusal = json_answer(
-            ErrorAnswer(f"{request.method} {request.path}: {answer.reason}", "refused"), answer.status
-        )
+        refusal = json_answer(Failure(f"{request.method} {request.path}: {answer.reason}", "refused"), answer.status)
         if "Allow" in answer.headers:
             refusal.headers["Allow"] = answer.headers["Allow"]
         return refusal

@@ -22,7 +22,12 @@ def section(report: StatusReport) -> Html:
 def daemon_section(report: StatusReport) -> Html:
     """Return the section about the daemon itself: its store and its configuration file."""
     cards = [_store(report.store), *([_config(report.config, report.at)] if report.config else [])]
-    return tag("section", tag("h2", "This daemon"), tag("div", *cards, class_="cards"), id="daemon")
+    return tag(
+        "section",
+        tag("h2", "This replica" if report.replica else "This daemon"),
+        tag("div", *cards, class_="cards"),
+        id="daemon",
+    )
 
 
 def _card(one: DestinationStatus, now: datetime) -> Html:

@@ -4,7 +4,7 @@
 """
 
 from mcwatch.domain.status import StatusReport
-from mcwatch.httpserver import account_cards, coverage_bar, destination_cards, summary
+from mcwatch.httpserver import account_cards, coverage_bar, destination_cards, replica_table, summary
 from mcwatch.httpserver.html import Html, join, tag
 
 _ICON = (
@@ -46,6 +46,7 @@ def fragment(report: StatusReport, only: str = "") -> Html:
         summary.figures(report),
         account_cards.section(report),
         destination_cards.section(report),
+        replica_table.section(report),
         destination_cards.daemon_section(report),
     )
 

@@ -7,7 +7,8 @@ import msgspec
 from aiohttp import web
 
 from mcwatch.domain.errors import ConfigError
-from mcwatch.httpserver.answers import ErrorAnswer, json_answer
+from mcwatch.domain.failure import Failure
+from mcwatch.httpserver.answers import json_answer
 
 
 class ReloadAnswer(msgspec.Struct, frozen=True):
@@ -28,7 +29,7 @@ def reload_route(reload: Reload) -> web.AbstractRouteDef:
         # ours would not do: a page of a stranger may have its name resolved to this machine.
         if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers:
             return json_answer(
-                ErrorAnswer("POST /-/reload: not from a browser", "refused", "use curl, SIGHUP or your orchestrator"),
+                Failure("POST /-/reload: not from a browser", "refused", "use curl, SIGHUP or your orchestrator"),
                 403,
             )
         try:

@@ -35,7 +35,8 @@ def header(report: StatusReport | None = None) -> Html:
     """Return the first line: what this is, since when, and of when the figures are."""
     if report is None:
         return tag("header", _LOGO, tag("h1", "mcwatch"))
-    about = f"version {report.version} · running for {texts.duration(report.uptime_secs)} · figures of "
+    of = f"replica {report.replica} · " if report.replica else ""
+    about = f"{of}version {report.version} · running for {texts.duration(report.uptime_secs)} · figures of "
     at = moment(report.at, report.at.strftime("%Y-%m-%d %H:%M:%S UTC"), id="at")
     return tag("header", _LOGO, tag("h1", "mcwatch"), tag("p", about, at, class_="quiet"))
 
@@ -109,7 +110,14 @@ def _verdict(report: StatusReport, wrong: int) -> tuple[str, str]:
 
 def _scope(report: StatusReport) -> str:
     accounts = _counted([one.up for one in report.accounts], "account")
-    return f"{accounts} · {_counted([one.up for one in report.destinations], 'destination')}"
+    words = f"{accounts} · {_counted([one.up for one in report.destinations], 'destination')}"
+    return f"{words} · {replicas(report)}" if report.fleet else words
+
+
+def replicas(report: StatusReport) -> str:
+    """Say how many replicas there are, and how many of them are lost."""
+    lost = sum(not one.live for one in report.fleet)
+    return plural(len(report.fleet) - lost, "replica") + (f", {texts.count(lost)} lost" if lost else "")
 
 
 def _counted(ups: list[bool | None], noun: str) -> str:

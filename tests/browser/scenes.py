@@ -1,6 +1,7 @@
 """Reports for the status page: a usual day, a bad one, the first minute, a large fleet."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import msgspec
 
@@ -13,6 +14,7 @@ from mcwatch.domain.status import (
     DestinationStatus,
     QueueStatus,
     QuotaStatus,
+    ReplicaStatus,
     SourceStatus,
     StatusReport,
     StoreStatus,
@@ -163,12 +165,35 @@ def fleet(count: int = 1000) -> StatusReport:
     return msgspec.structs.replace(usual(), healthy=False, accounts=accounts)
 
 
+def replicas() -> StatusReport:
+    """Return what one of three replicas tells: another is lost, one could not reload, and nobody holds an account."""
+    held = [
+        msgspec.structs.replace(one, holder=holder)
+        for one, holder in zip(usual().accounts, ("mcwatch-0", "mcwatch-1"), strict=True)
+    ]
+    unheld = msgspec.structs.replace(account("acme-asia", number=2), up=None, held=False, unheld_secs=95.0)
+    return msgspec.structs.replace(
+        usual(), healthy=False, replica="mcwatch-0", accounts=[*held, unheld],
+        fleet=[
+            replica("mcwatch-0", 1, accounts=1),
+            replica("mcwatch-1", 2, accounts=1, reason="mcwatch.yaml:14: no such key", remedy="mend the file"),
+            replica("mcwatch-2", 3, live=False, silent_secs=312.4),
+        ],
+    )  # fmt: skip
+
+
+def replica(name: str, number: int, **more: object) -> ReplicaStatus:
+    """Return a replica that lives, or as ``more`` says."""
+    told = {"version": "1.0.0", "silent_secs": 1.2, "live": True, "started_at": NOW - timedelta(hours=number)}
+    return msgspec.convert({"name": name, "id": str(UUID(int=number)), **told, **more}, ReplicaStatus)
+
+
 def hostile(text: str) -> StatusReport:
     """Return a report in which the text stands wherever the other side, or a file, can bring one in."""
     report = broken()
     accounts = [
         msgspec.structs.replace(
-            one, name=text, reason=text, remedy=text,
+            one, name=text, reason=text, remedy=text, holder=text,
             sources=[msgspec.structs.replace(source, reason=f"{text}!", last_error=text) for source in one.sources],
             queues=[msgspec.structs.replace(queue, type=text) for queue in one.queues],
             quota=[msgspec.structs.replace(quota, endpoint=text) for quota in one.quota],
@@ -178,6 +203,8 @@ def hostile(text: str) -> StatusReport:
     return msgspec.structs.replace(
         report,
         version=text,
+        replica=text,
+        fleet=[replica(text, 1, version=text, reason=text, remedy=text)],
         config=ConfigStatus(file=text, loaded_at=NOW, failed_at=NOW, error=text),
         store=msgspec.structs.replace(report.store, reason=text, remedy=text, paused=[text]),
         accounts=accounts,

@@ -17,6 +17,7 @@ SCENES = {
     "broken": scenes.broken(),
     "starting": scenes.starting(),
     "fleet": scenes.fleet(30),
+    "replicas": scenes.replicas(),
     "hostile": scenes.hostile("<script>alert(1)</script>"),
 }
 # Of words inside a picture axe cannot tell the ground: the days below the bars, which have the colour of all captions.

@@ -1,6 +1,7 @@
 """``mcwatch health``."""
 
 import asyncio
+import os
 import resource
 import subprocess
 import sys
@@ -9,14 +10,19 @@ from pathlib import Path
 import pytest
 
 from mcwatch.httpserver.control import ControlServer, health_route
+from mcwatch.httpserver.server import Listener
 from tests.unit.cli.programs import Program
+from tests.unit.httpserver.answering import answering
 
 pytestmark = pytest.mark.timeout(20)  # processes take their time on a machine that is busy
 
 
-async def _run(config: Path) -> "subprocess.CompletedProcess[str]":
+async def _run(config: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "mcwatch", "health", "-c", str(config)]
-    return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, **variables}
+    return await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, check=False, env=environment
+    )
 
 
 async def test_a_living_daemon(program: Program) -> None:
@@ -45,6 +51,18 @@ def test_the_environment_names_the_store(program: Program, monkeypatch: pytest.M
     monkeypatch.setenv("MCWATCH_STORE__URL", "sqlite:///elsewhere.db")
     finished = program.run("health")
     assert "no daemon runs on the store elsewhere.db" in finished.err
+
+
+async def test_with_a_shared_store_the_listener_is_asked(program: Program) -> None:
+    """Where the file says that it listens, or the environment; no secret is read for it."""
+    program.config.write_text(
+        "store: {url: 'postgresql://mcwatch@db.example/mcwatch'}\nhttp: {listen: '127.0.0.1:1'}\n"
+    )
+    async with answering(Listener("127.0.0.1:0")) as server:
+        there = await _run(program.config, MCWATCH_HTTP__LISTEN=f"127.0.0.1:{server.port}")
+    elsewhere = await _run(program.config)
+    assert (0, "alive\n", "") == (there.returncode, there.stdout, there.stderr)
+    assert (1, True) == (elsewhere.returncode, "no daemon answers at http.listen 127.0.0.1:1" in elsewhere.stderr)
 
 
 def test_no_configuration(program: Program) -> None:

@@ -15,6 +15,7 @@ from mcwatch.domain.outbox import DeadLetter
 from mcwatch.domain.status import SearchStatus, StatusReport
 from mcwatch.httpserver.control import ControlServer, reading_routes
 from mcwatch.settings import Settings
+from tests.browser import scenes
 from tests.unit.cli.programs import Program
 from tests.unit.httpserver.reports import NOW, quiet_report, troubled_report
 
@@ -79,6 +80,19 @@ def test_hostile_names_are_harmless(program: Program, monkeypatch: pytest.Monkey
         assert hostile in finished.out
 
 
+def test_replicas_are_told_where_there_are_some(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who lives, who is lost, who holds what; a single process has neither the table nor the column."""
+    _store_says(monkeypatch, scenes.replicas())
+    out = program.run("status").out
+
+    for words in ("2 replicas running", "lost 5 min ago", "held by", "nobody for 1 min", "! replica mcwatch-1",
+                  "! account acme-asia: no replica holds it"):  # fmt: skip
+        assert words in out
+    _store_says(monkeypatch, scenes.usual())
+    out = program.run("status").out
+    assert not [word for word in ("eplica", "held by") if word in out]
+
+
 @pytest.mark.parametrize(
     ("report", "code"),
     [(quiet_report(), 0), (troubled_report(), 1), (msgspec.structs.replace(quiet_report(), live=False), 1)],
@@ -90,6 +104,21 @@ def test_the_exit_code_can_tell(
     _store_says(monkeypatch, report)
 
     assert (program.run("status").code, program.run("status", "--exit-code").code) == (0, code)
+
+
+@pytest.mark.parametrize("width", [80, 116, 200])
+def test_replicas_fit_the_terminal_too(width: int) -> None:
+    """With the longest name that a replica may have."""
+    name = "r" * 63
+    report = scenes.replicas()
+    accounts = [msgspec.structs.replace(one, holder=name if one.held else "") for one in report.accounts]
+    fleet = [msgspec.structs.replace(one, name=name) for one in report.fleet]
+    out = Console(width=width, file=io.StringIO(), highlight=False)
+    for part in parts(msgspec.structs.replace(report, accounts=accounts, fleet=fleet), width):
+        out.print(part)
+    assert isinstance(out.file, io.StringIO)
+
+    assert max(map(len, out.file.getvalue().splitlines())) <= width
 
 
 @pytest.mark.parametrize("width", [80, 116, 200])

@@ -3,7 +3,8 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 from mcwatch.domain.tailing import TailNote, TailRequest, Word
 from mcwatch.httpserver.control import ControlServer
 from mcwatch.httpserver.streaming import tail_route
+from mcwatch.settings import Settings
 from tests.contract.sink_events import event_document
 from tests.unit.cli.programs import Program
 
@@ -98,3 +100,57 @@ def test_no_daemon(program: Program) -> None:
     finished = program.run("tail")
     assert 1 == finished.code
     assert "tail shows the events of a running one" in finished.err
+
+
+class _FleetTail:
+    """The log of a shared store: what each look shows; its replicas live until nothing more comes."""
+
+    def __init__(self, *looks: list[bytes]) -> None:
+        self.looks = list(looks)
+        self.asked: TailRequest | None = None
+
+    def lives(self) -> bool:
+        """Tell whether there is more."""
+        return bool(self.looks)
+
+    def news(self) -> Iterator[bytes]:
+        """Show a look."""
+        yield from self.looks.pop(0)
+
+
+@pytest.fixture
+def shared(program: Program, monkeypatch: pytest.MonkeyPatch) -> Callable[[_FleetTail], None]:
+    """Give what has the program find this log in its store."""
+    text = program.config.read_text()
+    program.config.write_text(text.replace(f"sqlite:///{program.store}", "postgresql://mcwatch@db.example/mcwatch"))
+    monkeypatch.setattr("mcwatch.cli.following._LOOK_MS", 0)
+    monkeypatch.setattr("mcwatch.cli.following._LOOKS_PER_FLEET", 1)
+
+    def found(tail: _FleetTail) -> None:
+        @contextmanager
+        def fleet_tail(_settings: Settings, request: TailRequest) -> Iterator[_FleetTail]:
+            tail.asked = request
+            yield tail
+
+        monkeypatch.setattr("mcwatch.app.offline.fleet_tail", fleet_tail)
+
+    return found
+
+
+def test_the_log_of_replicas_is_shown_until_none_runs(program: Program, shared: Callable[[_FleetTail], None]) -> None:
+    """As that of a daemon, with the same filters; what expired before it was shown is said as what it is."""
+    tail = _FleetTail([EVENT + EVENT], [], [TailNote(note=Word.LEFT_OUT, events=7, at_most=True).line(), EVENT])
+    shared(tail)
+    finished = program.run("tail", "-o", "line", "--account", "acme")
+    assert (0, "mcwatch: no replica runs any more\n") == (finished.code, finished.err)
+    lines = finished.out.splitlines()
+    assert ["… up to 7 events left out, expired before they were shown"] == [line for line in lines if "…" in line]
+    assert 3 == sum("acme inbound held" in line for line in lines)
+    assert TailRequest(accounts=["acme"]) == tail.asked
+
+
+def test_without_a_replica_there_is_nothing_to_follow(program: Program, shared: Callable[[_FleetTail], None]) -> None:
+    """Exit 1, as without a daemon."""
+    shared(_FleetTail())
+    finished = program.run("tail")
+    assert (1, True) == (finished.code, "no replica runs" in finished.err)

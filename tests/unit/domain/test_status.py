@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from mcwatch.domain.status import AccountStatus, Problem, SourceStatus, StatusReport, problems
+from tests.browser import scenes
 from tests.unit.httpserver.reports import quiet_report, troubled_report
 
 
@@ -49,6 +50,19 @@ def test_what_works_but_not_well_is_listed() -> None:
         ("account acme", "the quota is too small"),
         ("source acme message_finder", "ids change"),
     ]
+
+
+def test_an_account_held_by_nobody_is_listed_after_a_minute() -> None:
+    """A hand-over takes less; and where no process runs at all, that is said instead."""
+    account = AccountStatus(name="acme", held=False, unheld_secs=61.0)
+    assert [one.subject for one in problems(_with(account))] == ["account acme"]
+    assert problems(_with(replace(account, unheld_secs=60.0))) == []
+    assert problems(replace(_with(account), live=False)) == []
+
+
+def test_a_replica_about_which_something_is_known_is_listed() -> None:
+    """One that lives and works as it should, and one that is lost, are not."""
+    assert [one.subject for one in problems(scenes.replicas())] == ["replica mcwatch-1", "account acme-asia"]
 
 
 def test_nothing_wrong_is_an_empty_list() -> None:

@@ -17,6 +17,8 @@ def _report(*accounts: AccountStatus) -> StatusReport:
     ("account", "rank"),
     [
         (AccountStatus(name="a", up=False), 0),
+        (AccountStatus(name="a", held=False, unheld_secs=61.0), 0),
+        (AccountStatus(name="a", held=False, unheld_secs=59.0), 4),
         (AccountStatus(name="a", up=True, reason="too many requests are needed"), 1),
         (AccountStatus(name="a", up=True, sources=[SourceStatus(name="s", up=False)]), 1),
         (AccountStatus(name="a", up=True, sources=[SourceStatus(name="s", up=True, reason="ids change")]), 1),

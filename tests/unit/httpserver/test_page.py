@@ -128,6 +128,32 @@ def test_a_configuration_file_that_could_not_be_loaded_is_told() -> None:
     assert "the one loaded before stays in use" in text
 
 
+def test_replicas_are_shown_where_there_are_some() -> None:
+    """Who lives, who is lost, who holds what, and what needs attention about it."""
+    parsed = Parsed(page.document(scenes.replicas()))
+
+    for words in ("replica mcwatch-0 · version", "2 replicas, 1 lost", "mcwatch-0 (this one)", "lost 5 min ago",
+                  "held by nobody for 1 min", "no replica holds it", "Replica mcwatch-1", "This replica"):  # fmt: skip
+        assert words in parsed.text
+    assert parsed.text.count("Held by") == 2
+    assert [values.get("scope") for tag, values in parsed.elements if tag == "th"][-3:] == ["row"] * 3
+
+
+def test_one_process_says_nothing_of_replicas() -> None:
+    """Nobody needs the word who has but one."""
+    text = Parsed(page.document(scenes.usual())).text
+
+    assert not [word for word in ("eplica", "Held by", "held by") if word in text]
+
+
+def test_of_many_accounts_each_line_names_the_holder() -> None:
+    """As the cards do."""
+    accounts = [msgspec.structs.replace(one, holder="mcwatch-0") for one in scenes.fleet(30).accounts]
+    report = msgspec.structs.replace(scenes.replicas(), accounts=accounts)
+
+    assert Parsed(page.fragment(report)).text.count("on mcwatch-0") == 30
+
+
 def test_without_figures_there_is_still_a_page() -> None:
     """It says why, escaped, and what to do."""
     parsed = Parsed(page.document_without_report("<b>the store is away", "wait"))
