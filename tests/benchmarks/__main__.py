@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.benchmarks import standing
+from tests.benchmarks import standing, stores
 from tests.benchmarks.cases import BASE, Case, further_lines, hook
 from tests.benchmarks.floor import rows_of
 from tests.benchmarks.measuring import Bench, peers
 from tests.benchmarks.pages import make_pages
 from tests.benchmarks.prefill import prefill, stays_of
-from tests.benchmarks.report import Line, report
+from tests.benchmarks.report import Apart, Line, report
 
 _ROUNDS = 3
 _FURTHER_ROUNDS = 5
 """Small differences of larger figures need more runs than the figures do."""
 _FURTHER_PAGES = 20
 _FLOOR_PAGES = 20
+_APART = (standing.NAME, stores.NAME)
+"""What is measured without the store of ten million fingerprints."""
 _IN_QUEUE = 5
 """Of so many mails the queue has shown one."""
 
@@ -46,8 +48,10 @@ def main() -> None:
     if not plan.only or standing.NAME.startswith(plan.only):
         with tempfile.TemporaryDirectory(dir=options.folder) as name:
             standings[standing.NAME] = standing.measure(Path(name))
-    if plan.only and all(standing.NAME.startswith(prefix) for prefix in plan.only):
-        report(None, {}, standings)
+    compared = stores.measure() if not plan.only or stores.NAME.startswith(plan.only) else {}
+    apart = Apart(standings, compared)
+    if plan.only and all(any(name.startswith(one) for name in _APART) for one in plan.only):
+        report(None, {}, apart)
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         store = Path(name) / "store.db"
@@ -55,7 +59,7 @@ def main() -> None:
         bench = Bench(store, oldest, make_pages(min(plan.pages, _FLOOR_PAGES), end))
         lines = {} if plan.only else _main_lines(bench, plan)
         lines |= _further_lines(bench, plan)
-    report(bench.floor, lines, standings)
+    report(bench.floor, lines, apart)
 
 
 def _options() -> argparse.Namespace:
@@ -64,7 +68,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--pages", type=int, default=100, help="answers of 1,000 rows")
     parser.add_argument("--rounds", type=int, default=None, help="runs of each case, of which the best counts")
     parser.add_argument(
-        "--only", nargs="+", metavar="PREFIX", help="measure lines of formats, sinks and accounts alone, of these"
+        "--only", nargs="+", metavar="PREFIX", help="measure formats, sinks, accounts and stores alone, of these"
     )
     parser.add_argument("--folder", type=Path, default=None, help="where the stores are written (default: temporary)")
     return parser.parse_args()

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.benchmarks.standing import Standing
+from tests.benchmarks.stores import Compared
 
 TARGET = Path("build/bench.json")
 _BOUNDS = {"ingest_to_http": 8.0, "repeat": 2.5, "gzip": 1.0}
@@ -14,6 +15,14 @@ _ONE_MORE, _OF_ITS_OWN = 1.2, 7.0
 _RSS_BOUND_MIB = 150e6 / 2**20
 _STANDING_CPU_BOUND = 0.25
 _STANDING_RSS_BOUND_MIB = 300e6 / 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """What is no ratio to the floor: what stands still, and one store beside the other."""
+
+    standings: Mapping[str, Standing]
+    stores: Mapping[str, Compared]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +42,18 @@ def bound_of(name: str) -> float | None:
     return _BOUNDS.get(name)
 
 
-def report(floor: float | None, lines: Mapping[str, Line], standings: Mapping[str, Standing]) -> None:
-    """Print the tables and write the file; ``floor`` is None where only standings were measured."""
+def report(floor: float | None, lines: Mapping[str, Line], apart: Apart) -> None:
+    """Print the tables and write the file; ``floor`` is None where it was not measured."""
     found: dict[str, object] = {}
     if floor is not None:
         _print_lines(floor, lines)
         found = {"floor_us": round(floor, 3)}
-    for name, standing in standings.items():
+    for name, standing in apart.standings.items():
         _print_standing(name, standing)
-    plain = _plain(floor or 1.0, lines) | {name: _plain_standing(one) for name, one in standings.items()}
+    _print_stores(apart.stores)
+    plain = _plain(floor or 1.0, lines)
+    plain |= {name: _rounded(one) for name, one in apart.standings.items()}
+    plain |= {name: _rounded(one) for name, one in apart.stores.items()}
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(json.dumps(found | {"lines": plain}, indent=2) + "\n")
 
@@ -72,7 +84,17 @@ def _too_much(one: Standing) -> Iterator[str]:
         yield f"RSS beyond {_STANDING_RSS_BOUND_MIB:.0f} MiB"
 
 
-def _plain_standing(one: Standing) -> dict[str, float]:
+def _print_stores(stores: Mapping[str, Compared]) -> None:
+    if stores:
+        print(
+            f"{'PostgreSQL beside SQLite':26}{'events/s':>10}{'SQLite':>10}{'ratio':>8}{'us CPU/event':>14}{'ratio':>8}"
+        )
+    for name, one in stores.items():
+        rates = f"{one.per_second:>10,.0f}{one.sqlite_per_second:>10,.0f}{one.throughput_ratio:>8.2f}"
+        print(f"{name:26}{rates}{one.cpu_us_per_event:>14.2f}{one.cpu_ratio:>8.2f}")
+
+
+def _rounded(one: Standing | Compared) -> dict[str, float]:
     return {name: round(value, 3) for name, value in asdict(one).items()}
 
 
