@@ -7,6 +7,7 @@ from pydantic import Field
 from mcwatch.sinks.elasticsearch import ElasticsearchSinkConfig
 from mcwatch.sinks.file import FileSinkConfig
 from mcwatch.sinks.http import HttpSinkConfig
+from mcwatch.sinks.kafka import KafkaSinkConfig
 from mcwatch.sinks.splunk_hec import SplunkHecSinkConfig
 from mcwatch.sinks.stdout import StdoutSinkConfig
 from mcwatch.sinks.syslog import SyslogSinkConfig
@@ -17,6 +18,7 @@ SinkConfig = Annotated[
         FileSinkConfig,
         SyslogSinkConfig,
         HttpSinkConfig,
+        KafkaSinkConfig,
         ElasticsearchSinkConfig,
         SplunkHecSinkConfig,
     ],

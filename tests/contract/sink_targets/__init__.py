@@ -7,6 +7,7 @@ from tests.contract.sink_targets.base import Target
 from tests.contract.sink_targets.elasticsearch import ElasticsearchTarget
 from tests.contract.sink_targets.hec import HecTarget
 from tests.contract.sink_targets.http import HttpTarget, Wire
+from tests.contract.sink_targets.kafka import KafkaTarget
 from tests.contract.sink_targets.local import FakeTarget, FileTarget, StdoutTarget
 from tests.contract.sink_targets.syslog import RelpTarget, StreamSyslogTarget, UdpSyslogTarget
 
@@ -28,9 +29,11 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "elasticsearch": lambda directory: ElasticsearchTarget(directory, "plain"),
     "elasticsearch-gzip": ElasticsearchTarget,
     "elasticsearch-tls": lambda directory: ElasticsearchTarget(directory, "tls"),
+    "kafka": KafkaTarget,
+    "kafka-gzip": lambda directory: KafkaTarget(directory, "gzip"),
     "hec": lambda directory: HecTarget(directory, ack=False, compression="none"),
     "hec-ack": lambda directory: HecTarget(directory, compression="none"),
     "hec-ack-gzip-tls": lambda directory: HecTarget(directory, tls=True),
 }
-TYPES = {"stdout", "file", "syslog", "http", "elasticsearch", "splunk_hec"}
+TYPES = {"stdout", "file", "syslog", "http", "kafka", "elasticsearch", "splunk_hec"}
 """The kinds of sink that have a target above."""
