@@ -19,6 +19,8 @@ def test_override_names() -> None:
         "MCWATCH_HTTP__RELOAD",
         "MCWATCH_HTTP__TLS__CERT_FILE",
         "MCWATCH_HTTP__TLS__KEY_FILE",
+        "MCWATCH_LEASE__DURATION",
+        "MCWATCH_LEASE__REPLICA",
         "MCWATCH_LOG__FORMAT",
         "MCWATCH_LOG__LEVEL",
         "MCWATCH_STORE__KEEP_DEAD_LETTERS",

@@ -25,7 +25,7 @@ def test_store_path(url: str, path: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://db/x",
+        "postgresql:db/x",
         "mysql://db/x",
         "mcwatch.db",
         "sqlite://mcwatch.db",
