@@ -67,11 +67,7 @@ class Poller:
             pause = await self.poll_once()
             reason = self._watch.pause if pause is None else "probe of a source that is down"
             now = self._clock.monotonic()
-            due = (
-                next_due(due, now, interval_secs)
-                if pause is None
-                else now + pause * draw.uniform(0.9, 1.1)
-            )
+            due = next_due(due, now, interval_secs) if pause is None else now + pause * draw.uniform(0.9, 1.1)
 
     async def _rest(self, until: float, reason: str) -> None:
         secs = max(0.0, until - self._clock.monotonic())
