@@ -59,8 +59,8 @@ class Crew:
             self.delivering[name] = self._group.create_task(watched, name=f"deliver {name}")
 
     async def stop_polling(self, names: Iterable[str]) -> None:
-        """End pollers; a page that is being committed commits."""
-        tasks = [self.polling.pop(name) for name in names]
+        """End those of these pollers that run; a page that is being committed commits."""
+        tasks = [self.polling.pop(name) for name in names if name in self.polling]
         for task in tasks:
             task.cancel()
         await all_ended(tasks)

@@ -18,12 +18,12 @@ from mcwatch.domain.event import FINDER, QUEUE
 from mcwatch.domain.leasing import Budget
 from mcwatch.domain.reloading import Reloaded, compare
 from mcwatch.mimecast.endpoints import Endpoint
-from mcwatch.pipeline.poller import Poller
 from mcwatch.settings import AccountConfig, DestinationConfig, Settings
 from mcwatch.telemetry.health import Component
 
 if TYPE_CHECKING:
     from mcwatch.pipeline.dispatcher import Dispatcher
+    from mcwatch.pipeline.poller import Poller
 
 _LASTING_SECS = 5.0
 """A pause that ends sooner is over before anybody could take the account over."""
@@ -218,12 +218,11 @@ class Roster:
         holds = self._shared.store.holds
         return [(name, one) for name, one in self.account_ids.items() if name not in self.accounts and holds(one)]
 
-    async def begin(self, budgets: Mapping[str, Budget]) -> dict[str, Poller]:
-        """Make held accounts ready, each with what is left of its request budget; return what polls them.
+    async def begin(self, budgets: Mapping[str, Budget]) -> None:
+        """Make held accounts ready, each with what is left of its request budget; whoever has the loops polls them.
 
         One that cannot be made ready stays idle. Raises StoreUnavailable.
         """
-        begun: list[AccountPart] = []
         for config in [one for one in self.settings.accounts if one.name in budgets]:
             account = AccountPart(config, self._shared)
             try:
@@ -239,9 +238,7 @@ class Roster:
                 continue
             account.live.client.go_on_from(budgets[config.name])
             self._put_in(account)
-            begun.append(account)
-        self._initialise(begun)
-        return {name: poller for account in begun for name, poller in account.pollers.items()}
+            self._initialise([account])
 
     def let_go(self, names: Iterable[str]) -> list[AccountPart]:
         """Watch accounts no longer, whose loops have ended, and return them to be closed."""

@@ -149,13 +149,19 @@ class Tenure:
         taken: Mapping[int, Budget] = await self._leases.take(account_ids) if account_ids else {}
         soon_secs = None if self._is_first else self._duration_secs * _SOON_SHARE
         self._is_first = False
-        for chunk in _chunks(self._parts.idle()):
-            budgets = {name: taken.get(account_id, {}) for name, account_id in chunk}
-            pollers = await self._parts.begin(budgets)
-            # Each by itself, so that those of a later chunk are spread no less than those of the first.
-            self._crew.poll(pollers, soon_secs)
+        try:
+            for chunk in _chunks(self._parts.idle()):
+                await self._parts.begin({name: taken.get(account_id, {}) for name, account_id in chunk})
+                self._poll(soon_secs)
+        finally:
+            # Also what was made ready before something failed, and what could not be handed over.
+            self._poll(soon_secs)
         if taken:
             logger.info("accounts_taken", count=len(taken), held=len(self._parts.accounts))
+
+    def _poll(self, soon_secs: float | None) -> None:
+        pollers = {name: one for name, one in self._parts.pollers.items() if name not in self._crew.polling}
+        self._crew.poll(pollers, soon_secs)
 
     async def _hand_over(self, account_ids: Collection[int], group: asyncio.TaskGroup) -> None:
         """Stop polling accounts, let what is under way of them end, and give them up."""

@@ -105,7 +105,11 @@ class Poller:
 
         A poll that catches up on days may bring more than the backlog holds. Its cursor stands where it has come to.
         """
-        pages = self._source.poll(await self._store.progress(self._feed))
+        progress = await self._store.progress(self._feed)
+        if not self._store.holds(self._feed.account_id):
+            # The store may have taken its time to answer, and somebody else the account.
+            return False
+        pages = self._source.poll(progress)
         try:
             async for page in pages:
                 turns("commit of a page")

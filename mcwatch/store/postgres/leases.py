@@ -86,6 +86,10 @@ class PostgresLeases:
         """Tell whether an account is held now, as far as is known without asking."""
         return self._is_valid and account_id in self._epochs and account_id not in self._leaving
 
+    def epoch(self, account_id: int) -> int | None:
+        """Return the epoch under which an account was last known to be held, None for none."""
+        return self._epochs.get(account_id)
+
     def heads(self) -> Mapping[int, int]:
         """Return the head of each account that is delivered here."""
         return self._heads if self._is_valid else _NOTHING

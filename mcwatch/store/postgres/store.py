@@ -135,9 +135,11 @@ class PostgresStore:
             raise no_room(self._threads.place)
         place = Place(writer_of(feed.account_id), frozenset({feed.account_id}))
         compressor, most_letters = self._compressors[place.writer], self._options.max_dead_letters
+        epoch = self._leases.epoch(feed.account_id)
 
         def commit(connection: Connection, held: Held) -> tuple[T, int | None]:
-            if feed.account_id not in held:
+            # Taken anew while the page waited, the account may have been another's meanwhile, who has read further.
+            if feed.account_id not in held or self._leases.epoch(feed.account_id) != epoch:
                 raise LeaseLost(f"another replica holds the account {feed.account!r} by now")
             transaction = PostgresPageTransaction(connection, feed, compressor, self._clock.now(), most_letters)
             return work(transaction), transaction.head

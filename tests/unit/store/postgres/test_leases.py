@@ -1,6 +1,7 @@
 """Leases: who may write, and what whoever has lost an account cannot do any more."""
 
 import asyncio
+from typing import Any
 
 import psycopg
 import pytest
@@ -262,3 +263,30 @@ async def test_process_that_never_beats_holds_nothing(url: str) -> None:
         assert 0 == scalar(url, "SELECT count(*) FROM replica")
         with pytest.raises(LeaseLost):
             await append(store, feed)
+
+
+async def test_page_from_before_the_account_was_lost_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that waited while the account went to another replica and came back knows less than the store."""
+    async with replica(url) as a, replica(url, "b") as b:
+        feed = await account(a)
+        submit, release = a._threads.submit, asyncio.Event()
+
+        async def busy(*args: Any) -> Any:  # noqa: ANN401 - passed on as it is
+            await release.wait()
+            return await submit(*args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(a._threads, "submit", busy)
+            late = asyncio.ensure_future(append(a, feed))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        lapse(url, a)
+        await b.leases.take([feed.account_id])
+        await append(b, feed)
+        await b.leases.give_up({feed.account_id: {}})
+        await beat(a)
+        await a.leases.take([feed.account_id])
+        release.set()
+        with pytest.raises(LeaseLost):
+            await late
+        assert 1 == await append(a, feed)
