@@ -119,7 +119,7 @@ def _paused(reports: Iterable[StatusReport]) -> list[str]:
 def _accounts(
     own: StatusReport, fleet: Fleet, told: Mapping[UUID, StatusReport], stored: Sequence[AccountStatus]
 ) -> list[AccountStatus]:
-    """Return the accounts that a live replica is configured with and those nobody holds, by name; all where none lives.
+    """Return the accounts that a live replica is configured with or tells of and those nobody holds, by name.
 
     Of each what its holder says, else what this process does.
     """
@@ -127,7 +127,10 @@ def _accounts(
     names = {one.id: one.name for one in fleet.replicas}
     said = {key: _by_name(one.accounts) for key, one in told.items()}
     known = _by_name(stored) | _by_name(own.accounts)
-    shown = [lease for lease in fleet.leases if lease.holder is None or lease.account_id in configured]
+    told_of = {one.name for one in own.accounts}.union(*said.values())
+    shown = [
+        one for one in fleet.leases if one.holder is None or one.account_id in configured or one.account in told_of
+    ]
     found = [_account(lease, _said_of(lease, said, known), names) for lease in shown]
     leased = {lease.account for lease in fleet.leases}
     return sorted([*found, *(one for one in own.accounts if one.name not in leased)], key=lambda one: one.name)

@@ -19,7 +19,7 @@ from mcwatch.domain.leasing import Budget
 from mcwatch.domain.reloading import Reloaded, compare
 from mcwatch.mimecast.endpoints import Endpoint
 from mcwatch.settings import AccountConfig, DestinationConfig, Settings
-from mcwatch.telemetry.health import Component
+from mcwatch.telemetry.health import STORE, Component
 
 if TYPE_CHECKING:
     from mcwatch.pipeline.dispatcher import Dispatcher
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _LASTING_SECS = 5.0
 """A pause that ends sooner is over before anybody could take the account over."""
+
+_UNUSABLE_REMEDY = "put back what the account's configuration names; it is tried again by itself"
 
 logger = structlog.get_logger(__name__)
 
@@ -59,6 +61,8 @@ class Roster:
         """By the store's id of the account; those that are gone stay, for their events are still delivered."""
         self.turn = asyncio.Lock()
         """Held by whoever exchanges parts that run."""
+        self._unusable: set[str] = set()
+        """Accounts that could not be made ready when they were taken: others may be able to."""
         self._gone: set[str] = set()
         """Destinations that the log has said of that they are gone."""
         self._shared = shared
@@ -192,6 +196,8 @@ class Roster:
         # Not every figure of a source bears its name: where one is gone, all of the account's begin anew.
         poorer = [part.config.name for part in retired if not part.pollers.keys() <= self.pollers.keys()]
         self._forget_accounts(poorer)
+        self._forget_accounts(self._unusable - self.accounts.keys())
+        self._unusable.clear()
         for component in (one for name in poorer if name in self.accounts for one in self.accounts[name].components):
             health.expect(component)
         for name in changes.destinations.stopped:
@@ -218,10 +224,27 @@ class Roster:
         holds = self._shared.store.holds
         return [(name, one) for name, one in self.account_ids.items() if name not in self.accounts and holds(one)]
 
+    def configured_ids(self) -> list[int]:
+        """Return the ids of the accounts that are configured here and can be made ready, as far as is known."""
+        return [account_id for name, account_id in self.account_ids.items() if name not in self._unusable]
+
+    def note_store(self, error: StoreUnavailable | None) -> None:
+        """Show that the store takes no writes, or does again: whoever watches nothing would not find out by polling."""
+        if error:
+            self._shared.health.failed(STORE, error)
+        else:
+            self._shared.health.up(STORE)
+
+    def forget_lost(self) -> None:
+        """Have nothing speak of accounts that could not be made ready here and that others hold by now."""
+        holds = self._shared.store.holds
+        self._forget_accounts([name for name in self._unusable if not holds(self.account_ids.get(name, 0))])
+
     async def begin(self, budgets: Mapping[str, Budget]) -> None:
         """Make held accounts ready, each with what is left of its request budget; whoever has the loops polls them.
 
-        One that cannot be made ready stays idle. Raises StoreUnavailable.
+        One that cannot be made ready stays idle, and is left to others if they are configured with it. Raises
+        StoreUnavailable.
         """
         for config in [one for one in self.settings.accounts if one.name in budgets]:
             account = AccountPart(config, self._shared)
@@ -230,15 +253,22 @@ class Roster:
                 await account.enrol()
             except BaseException as error:
                 await account.close()
+                if isinstance(error, ConfigError):
+                    self._note_unusable(config.name, error.problems)
+                    continue
                 self._forget_accounts([config.name])
-                if not isinstance(error, ConfigError):
-                    raise
-                # It was whole at the last reload: a file it names has changed since.
-                logger.error("account_unusable", account=config.name, problems=error.problems)  # noqa: TRY400 - said above
-                continue
+                raise
+            self._unusable.discard(config.name)
             account.live.client.go_on_from(budgets[config.name])
             self._put_in(account)
             self._initialise([account])
+
+    def _note_unusable(self, name: str, problems: Sequence[str]) -> None:
+        # It was whole at the last reload: a file it names has changed since.
+        if name not in self._unusable:
+            logger.error("account_unusable", account=name, problems=problems)
+        self._unusable.add(name)
+        self._shared.health.down(Component.of_account(name), "; ".join(problems), _UNUSABLE_REMEDY)
 
     def let_go(self, names: Iterable[str]) -> list[AccountPart]:
         """Watch accounts no longer, whose loops have ended, and return them to be closed."""

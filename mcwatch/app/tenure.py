@@ -55,19 +55,23 @@ class Tenure:
         self._metrics = metrics
         self._duration_secs = leases.duration_secs
         self._acting: asyncio.Task[None] | None = None
+        self._reporting: asyncio.Task[bytes | None] | None = None
         self._report_due_at = 0.0
         self._is_first = True
         self._is_ending = False
         self._is_silent = False
+        self._budgets: dict[int, Budget] = {}
+        """What came with accounts that were taken and have not begun yet."""
         self.fleet = Fleet()
         """Everybody, as of the last beat."""
 
     async def run(self) -> None:
         """Beat, for ever; what follows from it is done beside."""
+        self._reporting = None
         async with asyncio.TaskGroup() as group:
             while True:
                 turns("lease")
-                await self._beat()
+                await self._beat(self._new_report(group))
                 if not self._is_ending and (self._acting is None or self._acting.done()):
                     self._acting = group.create_task(self._act(group), name="accounts that come and go")
                 with resting("until the lease is renewed"):
@@ -79,30 +83,46 @@ class Tenure:
         if self._acting:
             await asyncio.wait([self._acting])
 
-    async def _beat(self) -> None:
-        now = self._clock.monotonic()
-        report = None
-        if now >= self._report_due_at:
-            report = await self._own_report()
-            self._report_due_at = now + self._duration_secs * _REPORT_SHARE
+    async def _beat(self, report: bytes | None) -> None:
+        # Who ends is configured with nothing any more: others do not leave it a share of what becomes free.
+        accounts = () if self._is_ending else self._parts.configured_ids()
         try:
-            news = News(list(self._parts.account_ids.values()), self._parts.budgets(), report)
-            self.fleet = await self._leases.beat(news)
+            self.fleet = await self._leases.beat(News(accounts, self._parts.budgets(), report))
         except StoreUnavailable as error:
             if not self._is_silent:
                 logger.warning("lease_not_renewed", reason=str(error), remedy=error.remedy)
             self._is_silent = True
+            self._parts.note_store(error)
             self._report_due_at = 0.0
             return
         if self._is_silent:
             logger.info("lease_renewed_again")
+            self._parts.note_store(None)
         self._is_silent = False
         self._show()
+
+    def _new_report(self, group: asyncio.TaskGroup) -> bytes | None:
+        """Return the status if one is due and ready; it is made beside, for a slow answer must delay no beat."""
+        if self._reporting is None:
+            if self._clock.monotonic() >= self._report_due_at:
+                self._report_due_at = self._clock.monotonic() + self._duration_secs * _REPORT_SHARE
+                self._reporting = group.create_task(self._own_report(), name="the status for others")
+            return None
+        if not self._reporting.done():
+            return None
+        done, self._reporting = self._reporting, None
+        return done.result()
 
     async def _own_report(self) -> bytes | None:
         try:
             return msgspec.json.encode(await self._report())
+        except StoreCorrupt:
+            raise
         except StoreUnavailable:
+            return None
+        except Exception:
+            # Whoever asks sees an older one: that is no reason to lose the leases.
+            logger.exception("status_defect")
             return None
 
     def _show(self) -> None:
@@ -119,6 +139,7 @@ class Tenure:
         try:
             async with self._parts.turn:
                 await self._let_go_of_lost(group)
+                self._parts.forget_lost()
                 if self._is_silent:
                     return
                 todo = plan(self._leases.replica, self.fleet)
@@ -149,12 +170,17 @@ class Tenure:
         taken: Mapping[int, Budget] = await self._leases.take(account_ids) if account_ids else {}
         soon_secs = None if self._is_first else self._duration_secs * _SOON_SHARE
         self._is_first = False
-        try:
-            for chunk in _chunks(self._parts.idle()):
-                await self._parts.begin({name: taken.get(account_id, {}) for name, account_id in chunk})
+        idle = self._parts.idle()
+        self._budgets = {one: taken.get(one) or self._budgets.get(one, {}) for _, one in idle}
+        # What could not be handed over.
+        self._poll(soon_secs)
+        for chunk in _chunks(idle):
+            try:
+                await self._parts.begin({name: self._budgets[account_id] for name, account_id in chunk})
+            except Exception:
+                # Those before it are ready. Not when cancelled: then nobody would end what begins now.
                 self._poll(soon_secs)
-        finally:
-            # Also what was made ready before something failed, and what could not be handed over.
+                raise
             self._poll(soon_secs)
         if taken:
             logger.info("accounts_taken", count=len(taken), held=len(self._parts.accounts))

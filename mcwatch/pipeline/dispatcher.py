@@ -1,7 +1,7 @@
 """The loop of one destination: read behind what is on its way, deliver, settle."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from math import inf
 
 import structlog
@@ -134,6 +134,7 @@ class Dispatcher:
             turns("delivery")
             await self._take_in()
             await self._follow_accounts()
+            self._give_up_lost()
             if self._skips and not self._under_way:
                 await self._skip_backlog()
             await self._fill(group, accounts)
@@ -188,25 +189,36 @@ class Dispatcher:
     async def _follow_accounts(self) -> None:
         """Take up the accounts that are to be delivered here since the last look, and let go of those that are not.
 
-        What is under way of one that is handed over is waited for, so that its position is moved; the rest is left.
+        What is under way of one that is handed over is waited for, so that its position is moved.
         """
         heads, known = self._store.heads().keys(), self._flights.positions.keys()
         if heads == known:
             return
         under_way = {segment.account_id for inflight in self._under_way for segment in inflight.segments}
         self._flights.forget(known - heads - under_way)
-        left = {inflight for inflight in self._carried if self._flights.has_lost(inflight)}
-        for inflight in tuple(left):
-            left |= self._flights.behind(inflight) - self._under_way
-        for inflight in left:
-            self._carried.pop(inflight, None)
-        self._flights.withdraw(left)
         if new := heads - known:
             await self._meet(new)
 
-    async def _meet(self, accounts: Collection[int]) -> None:
+    def _give_up_lost(self) -> None:
+        """Send nothing again that holds events of an account that is not delivered here any more.
+
+        What else it holds is read again, with all behind it; so what is under way behind it ends first.
+        """
+        for inflight in [one for one in self._carried if self._flights.has_lost(one)]:
+            behind = self._flights.behind(inflight)
+            if behind & self._under_way:
+                continue
+            for one in behind | {inflight}:
+                self._carried.pop(one, None)
+            self._flights.withdraw(behind | {inflight})
+
+    async def _meet(self, accounts: Set[int]) -> None:
         positions = await self._settler.patiently(lambda: self._store.positions(self._name))
-        self._flights.meet({account: positions.get(account, 0) for account in accounts})
+        if missing := accounts - positions.keys():
+            # From the first event on everything would be sent anew, and again, for no position could be moved.
+            self._next_look.within(STORE_RETRY_SECS, "store")
+            self.outlet.health.failed(self.outlet.component, _released(self._name, len(missing)))
+        self._flights.meet({account: positions[account] for account in accounts - missing})
         if self._confirmation:
             receipts = await self._settler.patiently(lambda: self._store.receipts(self._name))
             self._confirmation.restore([one for one in receipts if one.account_id in accounts])
@@ -337,3 +349,10 @@ class Dispatcher:
             less = self._appetite.failed(attempt.error.reason, events)
             return less and len(attempt.inflight.open()) > self._appetite.max_events
         return False
+
+
+def _released(name: str, accounts: int) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the store does not know where the destination {name!r} stands with {accounts} accounts",
+        remedy="it was released, as by a replica without it: reload this one, or restart it, to begin anew",
+    )

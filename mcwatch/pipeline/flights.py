@@ -50,8 +50,8 @@ class Flights:
         self._handed = [one for one in self._handed if one.account_id not in accounts]
 
     def has_lost(self, inflight: InFlight) -> bool:
-        """Tell whether a batch holds events of an account that is not delivered here any more."""
-        return any(segment.account_id not in self.positions for segment in inflight.segments)
+        """Tell whether a batch holds events of an account that has gone from here since, also if it has come back."""
+        return any(one.settled < one.count and not self._holds(one) for one in inflight.segments)
 
     def restore(self, receipts: Iterable[Receipt]) -> list[InFlight]:
         """Queue again what an earlier process handed over, by account and offset.

@@ -32,10 +32,13 @@ async def skip_backlog(outlet: Outlet, store: Store, settler: Settler, flights: 
     flights.settled(settlement)
     flights.clear()
     flights.forget(lost)
+    passed = sum(skipped for account, skipped in behind.items() if account not in lost)
+    if not passed:
+        return
     logger.error(
         "backlog_skipped",
         destination=outlet.name,
-        events=sum(behind.values()),
+        events=passed,
         start=start,
         end=end,
         remedy=f"mend the destination; then mcwatch replay --destination {outlet.name} --from {start} --to {end}"

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from typing_extensions import override
@@ -13,6 +13,7 @@ from mcwatch.domain.page import Feed
 from mcwatch.interfaces import Store
 from mcwatch.store.keep import Keep
 from mcwatch.store.postgres import PostgresOptions, PostgresStore
+from mcwatch.store.postgres.connection import Connection
 from mcwatch.telemetry.metrics import Metrics
 from tests.contract.postgres_database import emptied_database, shared_database
 from tests.contract.store_kit import SqliteEngine, StoreEngine
@@ -28,6 +29,10 @@ class _SoleReplica(PostgresStore):
         if not self.holds(feed.account_id):
             await self.hold_all()
         return feed
+
+    @override
+    def now(self, connection: Connection) -> datetime:
+        return self._clock.now()
 
     async def hold_all(self) -> None:
         """Take every account there is."""
@@ -56,7 +61,7 @@ class PostgresEngine:
             keep=self.keep,
             max_dead_letters=self.most_letters,
         )
-        shared_database()[1].execute("UPDATE lease SET holder = NULL")
+        shared_database()[1].execute("UPDATE lease SET holder = NULL; DELETE FROM replica")
         async with _SoleReplica(options, clock=self.clock, metrics=Metrics()) as store:
             await store.hold_all()
             yield store

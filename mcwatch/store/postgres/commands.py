@@ -1,6 +1,6 @@
 """What people ask the fleet to do: rows that the replica concerned picks up and answers."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -24,16 +24,18 @@ RETURNING answer, failure, answered_at IS NOT NULL, taken_by
 """
 
 # Taken by a replica that is gone, or that has lost the account, a command is open again: commands can be done twice.
-_PICK = """
-UPDATE command SET taken_by = %(me)s WHERE id = (
-  SELECT id FROM command WHERE answered_at IS NULL AND waited_at > clock_timestamp() - make_interval(secs => %(waited)s)
-    AND CASE WHEN account_id IS NULL
-      THEN taken_by IS NULL OR taken_by <> ALL(ARRAY(
-        SELECT id FROM replica WHERE seen_at > clock_timestamp() - make_interval(secs => %(lapse)s)))
-      ELSE account_id = ANY(%(held)s) AND taken_by IS DISTINCT FROM %(me)s END
-  ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING id, account_id, path, question
+_OPEN = """
+SELECT id FROM command WHERE answered_at IS NULL AND waited_at > clock_timestamp() - make_interval(secs => %(waited)s)
+  AND CASE WHEN account_id IS NULL
+    THEN taken_by IS NULL OR taken_by <> ALL(ARRAY(
+      SELECT id FROM replica WHERE seen_at > clock_timestamp() - make_interval(secs => %(lapse)s)))
+    ELSE account_id = ANY(%(held)s) AND taken_by IS DISTINCT FROM %(me)s END
+ORDER BY id LIMIT 1
 """
+_PICK = f"""
+UPDATE command SET taken_by = %(me)s WHERE id = ({_OPEN} FOR UPDATE SKIP LOCKED)
+RETURNING id, account_id, path, question
+"""  # noqa: S608 - a question of ours
 _ANSWER = """
 UPDATE command SET answer = %(answer)s, failure = %(failure)s, answered_at = clock_timestamp()
 WHERE id = %(id)s AND taken_by = %(me)s AND answered_at IS NULL
@@ -86,9 +88,13 @@ def look(connection: Connection, command_id: int) -> Standing | None:
     return Standing(*row) if row else None
 
 
-def pick(connection: Connection, me: UUID, held: Collection[int], lapse_secs: float) -> Command | None:
-    """Take the oldest open command for this replica, which holds these accounts; None without any."""
-    given = {"me": me, "held": list(held), "lapse": lapse_secs, "waited": WAITED_FOR_SECS}
+def is_open(connection: Connection, given: Mapping[str, object]) -> bool:
+    """Tell whether there is something to :func:`pick`, without writing."""
+    return connection.execute(_OPEN, given).fetchone() is not None
+
+
+def pick(connection: Connection, given: Mapping[str, object]) -> Command | None:
+    """Take the oldest open command for this replica, which holds the accounts ``given``; None without any."""
     row = connection.execute(_PICK, given).fetchone()
     return Command(*row) if row else None
 
@@ -115,18 +121,21 @@ def expire(connection: Connection) -> None:
     connection.execute(_EXPIRE)
 
 
-class Write(Protocol):
-    """Does work in a transaction of its own."""
+class Do(Protocol):
+    """Does work on a connection: what writes in a transaction of its own, a question without one."""
 
-    def __call__(self, work: Callable[[Connection], T]) -> Awaitable[T]:
-        """Return the work's result once it is committed."""
+    def __call__(self, work: Callable[[Connection], T], /) -> Awaitable[T]:
+        """Return the work's result, once it is committed where it writes."""
 
 
 class PostgresCommands:
     """Commands on an open store, for those who ask and for the replicas that answer; all raise StoreUnavailable."""
 
-    def __init__(self, write: Write, replica: UUID, held: Callable[[], Collection[int]], lapse_secs: float) -> None:
+    def __init__(
+        self, write: Do, look: Do, replica: UUID, held: Callable[[], Collection[int]], lapse_secs: float
+    ) -> None:
         self._write = write
+        self._ask = look
         self._replica = replica
         self._held = held
         self._lapse_secs = lapse_secs
@@ -148,7 +157,11 @@ class PostgresCommands:
     async def pick(self, ready: Collection[int] | None = None) -> Command | None:
         """Take the oldest open command for this replica; of the accounts it holds, for those ``ready`` here."""
         held = [one for one in self._held() if ready is None or one in ready]
-        return await self._write(lambda connection: pick(connection, self._replica, held, self._lapse_secs))
+        given = {"me": self._replica, "held": held, "lapse": self._lapse_secs, "waited": WAITED_FOR_SECS}
+        # Most often there is none, and even a transaction that finds nothing costs the server a write to its disk.
+        if not await self._ask(lambda connection: is_open(connection, given)):
+            return None
+        return await self._write(lambda connection: pick(connection, given))
 
     async def give_back(self, command_id: int) -> None:
         """Leave a command to whoever takes it next."""
@@ -156,7 +169,7 @@ class PostgresCommands:
 
     async def awaited(self, command_ids: Collection[int]) -> set[int]:
         """Return those of these commands that are this replica's still, and that somebody waits for."""
-        return await self._write(lambda connection: awaited(connection, self._replica, command_ids))
+        return await self._ask(lambda connection: awaited(connection, self._replica, command_ids))
 
     async def answer(self, command_id: int, *, answer: bytes | None = None, failure: bytes | None = None) -> bool:
         """Answer a command with a result or a failure; return whether that was still this replica's to do."""

@@ -10,10 +10,10 @@ from mcwatch.domain.leasing import Budget, Fleet, Lease, News, Replica
 from mcwatch.store.postgres.connection import Connection
 
 _BEAT = """
-INSERT INTO replica (id, name, version, accounts, report)
-VALUES (%(id)s, %(name)s, %(version)s, %(accounts)s, coalesce(%(report)s, ''::bytea))
+INSERT INTO replica (id, name, version, accounts, destinations, report)
+VALUES (%(id)s, %(name)s, %(version)s, %(accounts)s, %(destinations)s, coalesce(%(report)s, ''::bytea))
 ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), accounts = excluded.accounts,
-  report = coalesce(%(report)s, replica.report)
+  destinations = excluded.destinations, report = coalesce(%(report)s, replica.report)
 """
 
 # A lease that a page locks right now keeps its older budget until the next beat, which comes before anyone may need it.
@@ -37,7 +37,7 @@ DELETE FROM replica WHERE id IN
 
 _REPLICAS = """
 SELECT id, name, version, started_at, extract(epoch FROM clock_timestamp() - seen_at)::float8,
-       seen_at > clock_timestamp() - make_interval(secs => %(lapse)s), accounts, report
+       seen_at > clock_timestamp() - make_interval(secs => %(lapse)s), accounts, CASE WHEN %(reports)s THEN report END
 FROM replica ORDER BY started_at, id
 """
 
@@ -77,11 +77,12 @@ SELECT account_id, epoch FROM lease WHERE account_id = ANY(%s) AND holder = %s O
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """What a replica says of itself."""
+    """What a replica says of itself; ``destinations`` are the names of those it is configured with."""
 
     id: UUID
     name: str
     version: str
+    destinations: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,27 +94,25 @@ class Taken:
     budget: Budget
 
 
-def beat(connection: Connection, me: Me, news: News, lapse_secs: float) -> Fleet:
-    """Say that a replica lives, keep what it tells, and return all replicas and leases."""
-    accounts = sorted(news.accounts)
-    connection.execute(
-        _BEAT, {"id": me.id, "name": me.name, "version": me.version, "accounts": accounts, "report": news.report}
-    )
+def beat(connection: Connection, me: Me, news: News, lapse_secs: float, *, with_reports: bool = True) -> Fleet:
+    """Say that a replica lives, keep what it tells, and return all replicas and leases; see :func:`fleet_of`."""
+    given = {"id": me.id, "name": me.name, "version": me.version, "report": news.report}
+    connection.execute(_BEAT, {**given, "accounts": sorted(news.accounts), "destinations": sorted(me.destinations)})
     if news.budgets:
         connection.execute(_KEEP_BUDGETS, {"id": me.id, **_columns(news.budgets)})
     connection.execute(_FORGET_REPLICAS)
-    return fleet_of(connection, lapse_secs)
+    return fleet_of(connection, lapse_secs, with_reports=with_reports)
 
 
 def _columns(budgets: Mapping[int, Budget]) -> dict[str, object]:
     return {"accounts": list(budgets), "budgets": [Jsonb(dict(budget)) for budget in budgets.values()]}
 
 
-def fleet_of(connection: Connection, lapse_secs: float) -> Fleet:
-    """Return all replicas and leases."""
-    given = {"lapse": lapse_secs}
+def fleet_of(connection: Connection, lapse_secs: float, *, with_reports: bool = True) -> Fleet:
+    """Return all replicas and leases; reports are large, of a thousand accounts more than a megabyte."""
+    given = {"lapse": lapse_secs, "reports": with_reports}
     replicas = [
-        Replica(id_, name, version, started_at, silent_secs, is_live, frozenset(accounts), bytes(report))
+        Replica(id_, name, version, started_at, silent_secs, is_live, frozenset(accounts), bytes(report or b""))
         for id_, name, version, started_at, silent_secs, is_live, accounts, report in connection.execute(
             _REPLICAS, given
         )

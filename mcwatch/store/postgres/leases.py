@@ -6,7 +6,7 @@ for an account taken by a transaction of which the end was not heard.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from uuid import UUID
 
@@ -63,6 +63,10 @@ class PostgresLeases:
         self._leaving: frozenset[int] = frozenset()
         self._valid_until = float("-inf")
         self._was_valid = False
+        self._reports: Mapping[UUID, bytes] = {}
+        """What each replica published last, as of the beat that asked for it."""
+        self.destinations: Collection[str] = ()
+        """The names of the destinations that this replica is configured with."""
 
     @property
     def replica(self) -> UUID:
@@ -110,11 +114,13 @@ class PostgresLeases:
     async def beat(self, news: News) -> Fleet:
         """Say that this replica lives and return who lives and who holds what."""
         begun_at = self._monotonic()
-        me = fleet.Me(self._replica, self._options.replica_name, __version__)
+        me = fleet.Me(self._replica, self._options.replica_name, __version__, self.destinations)
         fleets: list[Fleet] = []
+        # As often as they are published: beats come more often than anybody looks.
+        asks = news.report is not None or not any(self._reports.values())
 
         def work(connection: Connection, _: Held) -> _Beaten:
-            seen = fleet.beat(connection, me, news, self._options.lapse_secs)
+            seen = fleet.beat(connection, me, news, self._options.lapse_secs, with_reports=asks)
             return _Beaten(seen, fleet.heads(connection, seen.held_by(self._replica)))
 
         def after(beaten: _Beaten) -> None:
@@ -122,7 +128,11 @@ class PostgresLeases:
             self._renew(begun_at, beaten)
 
         await self._ask(work, after)
-        return fleets[0]
+        if asks:
+            self._reports = {one.id: one.report for one in fleets[0].replicas}
+            return fleets[0]
+        replicas = [replace(one, report=self._reports.get(one.id, b"")) for one in fleets[0].replicas]
+        return replace(fleets[0], replicas=replicas)
 
     def _renew(self, begun_at: float, beaten: _Beaten) -> None:
         """Hold what the database says: what was lost is gone, what was taken without our hearing of it is there."""
@@ -181,6 +191,7 @@ class PostgresLeases:
         Where that fails they are held as before, and delivered from the next beat on, which tells how far they are.
         """
         given = {account_id: budget for account_id, budget in budgets.items() if account_id in self._epochs}
+        self._retired -= budgets.keys() - given.keys()
         if not given:
             return
         self._leaving |= given.keys()

@@ -1,7 +1,8 @@
-"""Reading as of one moment."""
+"""Reading as of one moment, and what time it is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -17,3 +18,9 @@ def one_moment(connection: psycopg.Connection[Any]) -> Iterator[None]:
         # A connection that broke meanwhile has nothing left to end.
         if not connection.closed:
             connection.execute("ROLLBACK")
+
+
+def now(connection: psycopg.Connection[Any]) -> datetime:
+    """Return the time by the database's clock."""
+    (time,) = connection.execute("SELECT clock_timestamp()").fetchone() or (datetime.min.replace(tzinfo=UTC),)
+    return time

@@ -1,6 +1,6 @@
 """Accounts, feeds and destinations as the store knows them, and where each destination stands."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -58,6 +58,10 @@ _STILL_DUE = (
 )
 
 _UNKEPT = "released_secs IS NOT NULL AND NOT EXISTS (SELECT FROM dead_letter l WHERE l.destination_id = destination.id)"
+_MISJUDGED = (
+    "released_secs IS NULL AND EXISTS (SELECT FROM replica)"
+    " AND (gone_secs IS NOT NULL) = (name = ANY(SELECT unnest(destinations) FROM replica))"
+)
 _DUE = "gone_secs < %s AND released_secs IS NULL"
 
 
@@ -65,14 +69,18 @@ def _lock(connection: psycopg.Connection[Any]) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_REGISTRY_LOCK,))
 
 
+def enrolled(connection: psycopg.Connection[Any], account: str, source: str) -> Feed | None:
+    """Find a feed of which all is registered, None where something is missing; locks and writes nothing."""
+    found = connection.execute(_ENROLLED, (source, account)).fetchone()
+    return Feed(found[0], found[1], account, source) if found else None
+
+
 def enrol_feed(connection: psycopg.Connection[Any], account: str, source: str) -> Feed:
     """Register a feed or find it; every known destination gets the first event of a new account."""
-    found = connection.execute(_ENROLLED, (source, account)).fetchone()
-    if found is None:
-        # Nothing is locked or written where nothing changes: so every start but the first asks only.
-        _lock(connection)
-        found = _register(connection, account, source)
-    return Feed(found[0], found[1], account, source)
+    if known := enrolled(connection, account, source):
+        return known
+    _lock(connection)
+    return Feed(*_register(connection, account, source), account, source)
 
 
 def _register(connection: psycopg.Connection[Any], account: str, source: str) -> tuple[int, int]:
@@ -143,6 +151,26 @@ def enrol_destinations(connection: psycopg.Connection[Any], starts: Mapping[str,
     return gone
 
 
+def configure(connection: psycopg.Connection[Any], replica: UUID, names: Collection[str]) -> None:
+    """Take note of which destinations a replica is configured with, if it has said that it lives."""
+    connection.execute("UPDATE replica SET destinations = %s WHERE id = %s", (sorted(names), replica))
+
+
+def judge_gone(connection: psycopg.Connection[Any], now_secs: int) -> None:
+    """Call those destinations gone that no replica is configured with, and no others.
+
+    Whoever started or reloaded last could only speak for itself. What a lost replica was configured with counts until
+    it is forgotten; where no replica is known, nobody can tell.
+    """
+    wrong = connection.execute(f"SELECT 1 FROM destination WHERE {_MISJUDGED} LIMIT 1").fetchone()  # noqa: S608 - conditions of ours
+    if wrong:
+        _lock(connection)
+        connection.execute(
+            f"UPDATE destination SET gone_secs = CASE WHEN gone_secs IS NULL THEN %s END WHERE {_MISJUDGED}",  # noqa: S608 - a condition of ours
+            (now_secs,),
+        )
+
+
 def release_destinations(connection: psycopg.Connection[Any], gone_before_secs: int, now_secs: int) -> list[Released]:
     """Forget the positions and counts of destinations gone before that time; their dead letters expire by themselves.
 
@@ -155,9 +183,9 @@ def release_destinations(connection: psycopg.Connection[Any], gone_before_secs: 
     if due is None:
         return []
     _lock(connection)
-    connection.execute(f"DELETE FROM destination WHERE {_UNKEPT}")  # noqa: S608 - as above
+    connection.execute(f"DELETE FROM destination WHERE {_UNKEPT}")  # noqa: S608 - conditions of ours
     rows = connection.execute(
-        f"SELECT id, name FROM destination WHERE {_DUE} ORDER BY name",  # noqa: S608 - as above
+        f"SELECT id, name FROM destination WHERE {_DUE} ORDER BY name",  # noqa: S608 - conditions of ours
         (gone_before_secs,),
     ).fetchall()
     released = [_release(connection, found, now_secs, gone_before_secs) for found in rows]

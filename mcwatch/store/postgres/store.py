@@ -27,7 +27,7 @@ from mcwatch.domain.outbox import (
 )
 from mcwatch.domain.page import Feed, FeedProgress, PageTransaction
 from mcwatch.interfaces import Clock
-from mcwatch.store.postgres import commands, figures, letters, outbox, registry, retention
+from mcwatch.store.postgres import commands, figures, letters, moment, outbox, registry, retention
 from mcwatch.store.postgres.backlog import Backlog
 from mcwatch.store.postgres.commands import PostgresCommands
 from mcwatch.store.postgres.connection import Connection
@@ -73,7 +73,9 @@ class PostgresStore:
             monotonic=clock.monotonic,
             announce=self._announce,
         )
-        self.commands = PostgresCommands(self._threads.write, replica, self._leases.held, options.lapse_secs)
+        self.commands = PostgresCommands(
+            self._threads.write, self._threads.ask, replica, self._leases.held, options.lapse_secs
+        )
         # A compressor is one thread's at a time.
         self._compressors = [zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL) for _ in range(WRITERS)]
         self._reading_compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
@@ -123,6 +125,10 @@ class PostgresStore:
 
     async def feed(self, account: str, source: str) -> Feed:
         """Register a feed, or find it again, whoever holds the account."""
+        # Nothing is written where nothing changes: so every start but the first asks only, a thousand times.
+        known = await self._threads.ask(lambda connection: registry.enrolled(connection, account, source))
+        if known is not None:
+            return known
         return await self._threads.write(lambda connection: registry.enrol_feed(connection, account, source))
 
     async def progress(self, feed: Feed) -> FeedProgress:
@@ -163,8 +169,18 @@ class PostgresStore:
 
     async def enrol(self, starts: Mapping[str, bool]) -> list[str]:
         """Register the configured destinations (name: begin at the head); return those that are gone."""
-        now = self._clock.now()
-        return await self._threads.write(lambda connection: registry.enrol_destinations(connection, starts, now))
+        self._leases.destinations = list(starts)
+
+        def work(connection: Connection) -> list[str]:
+            gone = registry.enrol_destinations(connection, starts, self.now(connection))
+            registry.configure(connection, self._leases.replica, starts)
+            return gone
+
+        return await self._threads.write(work)
+
+    def now(self, connection: Connection) -> datetime:
+        """Return the time that all replicas go by where they remove what cannot be had back: the database's."""
+        return moment.now(connection)
 
     async def positions(self, destination: str) -> dict[int, int]:
         """Return the destination's position per account id."""
@@ -206,7 +222,8 @@ class PostgresStore:
     async def expire(self, now: datetime) -> bool:
         """Remove a bounded amount of what is past its time; return whether more is left.
 
-        Nothing, and False, while another replica does it.
+        Nothing, and False, while another replica does it. A time that the database's clock has not reached is not
+        believed: this machine's may run ahead.
         """
         keep, rest = self._options.keep, self._sweep
 
@@ -214,8 +231,10 @@ class PostgresStore:
             row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (_SWEEP_LOCK,)).fetchone()
             if not row or not row[0]:
                 return None
+            true_now = self.now(connection)
             commands.expire(connection)
-            return retention.expire(connection, keep, now, rest)
+            registry.judge_gone(connection, int(true_now.timestamp()))
+            return retention.expire(connection, keep, min(now, true_now), rest)
 
         expired = await self._threads.submit(work, _ALONE)
         self._sweep = expired.rest if expired else ()

@@ -171,7 +171,11 @@ class PostgresThreads:
     async def lease(self, work: Work, after: After) -> None:
         """Do work on the leases' thread and commit it."""
         loop = asyncio.get_running_loop()
-        await self._leases.put(Job(work, loop.create_future(), loop, after))
+        try:
+            await self._leases.put(Job(work, loop.create_future(), loop, after))
+        except (StoreFull, StoreReadOnly) as error:
+            self._declare_full(error)
+            raise
 
     async def ping(self) -> None:
         """Return when each writer has ended what was asked of it before, whatever became of that."""

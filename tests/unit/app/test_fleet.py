@@ -185,3 +185,10 @@ def test_polling_pauses_where_any_replica_pauses() -> None:
     paused = replace(_report(), store=StoreStatus(paused=["backlog"]))
     fleet = Fleet([_replica(A), _replica(B, paused), _replica(C, paused)])
     assert ["backlog"] == merged(_report(), fleet, A).store.paused
+
+
+def test_what_a_replica_that_ends_still_holds_is_shown() -> None:
+    """It is configured with nothing any more, so that others do not wait for it, and delivers to the end."""
+    ending = [_replica(A, _report("acme"), accounts=frozenset()), _replica(B, _report("beta"), accounts=frozenset())]
+    fleet = Fleet(ending, [_lease(ACME, A), _lease(BETA, B), _lease(GONE, B)])
+    assert ["acme", "beta"] == [one.name for one in merged(_report("acme"), fleet, A).accounts]

@@ -13,14 +13,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from mcwatch.app import wiring
+from mcwatch.app.account import AccountPart
 from mcwatch.app.crew import Crew
 from mcwatch.app.tenure import Tenure
 from mcwatch.app.wiring import Application
-from mcwatch.domain.errors import StoreUnavailable
+from mcwatch.domain.errors import ConfigError, StoreUnavailable
 from mcwatch.domain.page import Feed
 from mcwatch.pipeline.poller import Poller
 from mcwatch.store.sqlite import SqliteStore, StoreOptions
-from mcwatch.telemetry.health import ComponentKind
+from mcwatch.telemetry.health import STORE, ComponentKind
 from mcwatch.telemetry.liveness import Liveness
 from mcwatch.telemetry.metrics import Metrics
 from tests.fakes.clock import START
@@ -208,6 +209,54 @@ def test_an_account_goes_when_its_batches_have_ended(virtually: Callable[[Story]
     virtually(story)
 
 
+def test_an_account_that_could_not_be_handed_over_is_polled_again(virtually: Callable[[Story], None]) -> None:
+    """The database goes away in the middle: what was stopped goes on until the hand-over comes off."""
+
+    async def story(stage: _Stage) -> None:
+        await asyncio.sleep(1)
+        tries = 0
+
+        async def refuse(_: object) -> None:
+            nonlocal tries
+            tries += 1
+            raise StoreUnavailable("not now")
+
+        stage.table.join(B, stage.ids.values())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stage.leases, "give_up", refuse)
+            await asyncio.sleep(3.5)
+            assert 1 == tries
+        assert {A} == {row.holder for row in stage.table.rows.values()}
+        stage.table.heard.pop(B)
+        await asyncio.sleep(7)
+        assert set(_NAMES) == stage.watched
+
+    virtually(story)
+
+
+def test_accounts_made_ready_before_the_database_went_are_polled(virtually: Callable[[Story], None]) -> None:
+    """One account of many cannot be made ready: those before it are polled, and the others at the next beat."""
+
+    async def story(stage: _Stage) -> None:
+        feed, asked = stage.application.store.feed, 0
+
+        async def moody(account: str, source: str) -> Feed:
+            nonlocal asked
+            asked += 1
+            if asked == 3:
+                raise StoreUnavailable("not now")
+            return await feed(account, source)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stage.application.store, "feed", moody)
+            await asyncio.sleep(1)
+            assert {"north", "south"} == stage.watched
+            await asyncio.sleep(5)
+        assert set(_NAMES) == stage.watched
+
+    virtually(story)
+
+
 def test_what_a_lost_replica_held_is_taken_and_polled_soon(virtually: Callable[[Story], None]) -> None:
     """Within the lease's time, and with what the lost one had published of the requests' budget."""
 
@@ -239,9 +288,11 @@ def test_a_database_out_of_reach_ends_polling_when_the_lease_has_lapsed(virtuall
             await asyncio.sleep(15)
             assert set() == stage.watched
             assert stage.metric("account_up", account="north") is None
+            assert stage.application.health.condition(STORE).up is False
             stage.table.is_away = False
             await asyncio.sleep(5)
             assert set(_NAMES) == stage.watched
+            assert stage.application.health.condition(STORE).up
         events = [line["event"] for line in logs]
         assert ["lease_not_renewed", "accounts_lost", "lease_renewed_again"] == [
             one for one in events if one.startswith(("lease_", "accounts_lost"))
@@ -311,5 +362,113 @@ def test_its_status_is_published(virtually: Callable[[Story], None]) -> None:
     async def story(stage: _Stage) -> None:
         await asyncio.sleep(25)
         assert b'"name":"north"' in stage.table.reports[A]
+
+    virtually(story)
+
+
+async def _away(*_: object) -> None:
+    raise StoreUnavailable("the database is away")
+
+
+def test_a_budget_that_came_with_an_account_is_kept_until_it_begins(
+    virtually: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the last holder's requests have used up is not asked for twice, though the first try to begin fails."""
+
+    async def story(stage: _Stage) -> None:
+        stage.table.rows[stage.ids["west"]].budget = {"processing_queue": 120.0}
+        with monkeypatch.context() as patch:
+            patch.setattr(_SharedStore, "feed", _away)
+            await asyncio.sleep(1)
+            assert set() == stage.watched
+        await asyncio.sleep(3)
+        assert set(_NAMES) == stage.watched
+        assert stage.application.parts.accounts["west"].live.client.budget()["processing_queue"] > 100.0
+
+    virtually(story)
+
+
+def test_a_report_that_takes_long_delays_no_beat(virtually: Callable[[Story], None]) -> None:
+    """The status asks the store for its figures, which may take longer than a lease lasts."""
+
+    async def story(stage: _Stage) -> None:
+        await asyncio.sleep(1)
+
+        async def never() -> object:
+            return await asyncio.Event().wait()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stage.tenure, "_report", never)
+            await asyncio.sleep(60)
+            assert stage.table.lives(A)
+            assert set(_NAMES) == stage.watched
+
+    virtually(story)
+
+
+def test_a_replica_that_ends_keeps_nobody_from_taking(virtually: Callable[[Story], None]) -> None:
+    """While it drains it is configured with nothing: others do not leave it a share of what becomes free."""
+
+    async def story(stage: _Stage) -> None:
+        await asyncio.sleep(1)
+        assert frozenset(stage.ids.values()) == stage.table.configured[A]
+        await stage.tenure.end()
+        await asyncio.sleep(4)
+        assert frozenset() == stage.table.configured[A]
+
+    virtually(story)
+
+
+def test_an_account_that_cannot_be_made_ready_is_left_to_others(
+    virtually: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file it names has gone from this machine: it is told once, shown as down while held here, and handed over."""
+
+    async def story(stage: _Stage) -> None:
+        entered = AccountPart.open
+
+        async def fail(part: AccountPart) -> None:
+            if part.config.name == "north":
+                raise ConfigError(["accounts.north.api.tls: no such file"])
+            await entered(part)
+
+        monkeypatch.setattr(AccountPart, "open", fail)
+        with capture_logs() as logs:
+            await asyncio.sleep(10)
+            assert {"south", "east", "west"} == stage.watched
+            assert 0.0 == stage.metric("account_up", account="north")
+            stage.table.join(B, stage.ids.values())
+            await asyncio.sleep(7)
+            assert stage.table.rows[stage.ids["north"]].holder is None
+            assert stage.metric("account_up", account="north") is None
+            assert stage.ids["north"] not in stage.table.configured[A]
+            stage.table.heard.pop(B)
+            monkeypatch.setattr(AccountPart, "open", entered)
+            await asyncio.sleep(7)
+            assert set(_NAMES) == stage.watched
+            assert stage.ids["north"] in stage.table.configured[A]
+        assert 1 == [line["event"] for line in logs].count("account_unusable")
+
+    virtually(story)
+
+
+def test_a_replica_that_is_ended_while_accounts_begin_polls_none_of_them(
+    virtually: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a store that hangs the drain time is over first: nothing is started that nobody would end."""
+
+    async def story(stage: _Stage) -> None:
+        feed, asked = _SharedStore.feed, list[str]()
+
+        async def hang_at_third(self: _SharedStore, name: str, source: str) -> Feed:
+            asked.append(name)
+            if len(asked) == 3:
+                await asyncio.Event().wait()
+            return await feed(self, name, source)
+
+        monkeypatch.setattr(_SharedStore, "feed", hang_at_third)
+        await asyncio.sleep(1)
+        assert {"north", "south"} == set(stage.application.parts.accounts)
+        assert {} == stage.crew.polling
 
     virtually(story)

@@ -3,10 +3,13 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from mcwatch.domain.delivery import Batch, Verdicts
 from mcwatch.domain.errors import TransientError
-from mcwatch.domain.outbox import Receipt, Settlement
+from mcwatch.domain.outbox import Receipt, Settlement, StoreSnapshot
+from mcwatch.pipeline.batches import BatchLimits
+from mcwatch.telemetry.health import Component
 from tests.fakes.sink import FakeSink
 from tests.unit.pipeline.lab import Lab, retry, sent
 from tests.unit.pipeline.receiver import ReceiptSink, Virtually, running
@@ -142,6 +145,129 @@ def test_receipts_come_with_an_account(virtually: Virtually) -> None:
             sink.indexers.stored = {b"theirs"}
             await asyncio.sleep(30)
             assert ([], 3) == (sent(sink), await lab.position())
+
+    virtually(story)
+
+
+def test_a_lost_account_leaves_no_hole_in_another(virtually: Virtually) -> None:
+    """A batch of two that is to be sent again goes when one is lost, also while a later batch is under way."""
+
+    async def story(lab: Lab) -> None:
+        corp = await lab.account("corp")
+        await lab.append(range(2))
+        await lab.append(range(10, 12), corp)
+        sink = ReceiptSink(timeout_secs=20, secs=10)
+        sink.indexers.lost = {b"r0"}
+        dispatcher = lab.dispatcher(sink, BatchLimits(max_in_flight=8))
+        async with running(lab, dispatcher):
+            await asyncio.sleep(25)
+            await lab.append(range(12, 13), corp)
+            await asyncio.sleep(9)
+            assert 1 == len(sink.taken)
+            lab.store.spread({lab.acme})
+            sink.indexers.stores_all = True
+            await asyncio.sleep(600)
+            assert {lab.acme: 0, corp.account_id: 3} == await lab.store.positions("hook")
+            assert [0, 1, 10, 11] == sorted(sink.taken[b"r0"])
+            assert not {0, 1}.intersection(*[numbers for receipt, numbers in sink.taken.items() if receipt != b"r0"])
+
+    virtually(story)
+
+
+def test_what_was_not_confirmed_goes_with_its_account(virtually: Virtually) -> None:
+    """A batch of two that was handed over before one was lost is not sent again with the events of that one."""
+
+    async def story(lab: Lab) -> None:
+        corp = await lab.account("corp")
+        await lab.append(range(2))
+        await lab.append(range(10, 12), corp)
+        sink = ReceiptSink(timeout_secs=20)
+        sink.indexers.lost = {b"r0"}
+        async with running(lab, lab.dispatcher(sink, BatchLimits(max_in_flight=8))):
+            await asyncio.sleep(5)
+            lab.store.spread({lab.acme})
+            sink.indexers.stores_all = True
+            await asyncio.sleep(600)
+            assert {lab.acme: 0, corp.account_id: 2} == await lab.store.positions("hook")
+            assert [[0, 1, 10, 11], [10, 11]] == [sorted(one) for one in sink.taken.values()]
+
+    virtually(story)
+
+
+def test_an_account_that_comes_back_is_read_again_only_once(virtually: Virtually) -> None:
+    """What was handed over before it went is not sent again beside what was read from its position."""
+
+    async def story(lab: Lab) -> None:
+        corp = await lab.account("corp")
+        await lab.append(range(2))
+        await lab.append(range(10, 12), corp)
+        sink = ReceiptSink(timeout_secs=20)
+        sink.indexers.lost = {b"r0"}
+        async with running(lab, lab.dispatcher(sink, BatchLimits(max_in_flight=8))):
+            await asyncio.sleep(5)
+            sink.indexers.stores_all = True
+            for elsewhere in ({lab.acme}, set[int]()):
+                lab.store.spread(elsewhere)
+                await asyncio.sleep(1)
+            await asyncio.sleep(600)
+            assert {lab.acme: 2, corp.account_id: 2} == await lab.store.positions("hook")
+            assert [[0, 1, 10, 11], [0, 1], [10, 11]] == [sorted(one) for one in sink.taken.values()]
+
+    virtually(story)
+
+
+def test_what_somebody_else_delivers_is_not_told_as_skipped(
+    virtually: Virtually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account lost while a backlog is passed over keeps its position, and nothing of it counts or is told."""
+
+    async def story(lab: Lab) -> None:
+        corp = await lab.account("corp")
+        await lab.append(range(2))
+        await lab.append(range(10, 15), corp)
+        sink = FakeSink()
+        sink.outage = TransientError("down")
+        dispatcher = lab.dispatcher(sink)
+        snapshot = lab.store.snapshot
+
+        async def lose() -> StoreSnapshot:
+            lab.store.elsewhere = {corp.account_id}
+            return await snapshot()
+
+        monkeypatch.setattr(lab.store, "snapshot", lose)
+        with capture_logs() as logs:
+            async with running(lab, dispatcher):
+                await asyncio.sleep(30)
+                dispatcher.skip()
+                await asyncio.sleep(5)
+        assert {lab.acme: 2, corp.account_id: 0} == await lab.store.positions("hook")
+        assert [2] == [line["events"] for line in logs if line["event"] == "backlog_skipped"]
+
+    virtually(story)
+
+
+def test_nothing_is_sent_from_a_position_that_nobody_knows(
+    virtually: Virtually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A destination that was released meanwhile is shown as failing, and goes on once the store knows it again."""
+
+    async def story(lab: Lab) -> None:
+        await lab.append(range(3))
+        sink = FakeSink()
+        positions = lab.store.positions
+
+        async def none(_: str) -> dict[int, int]:
+            return {}
+
+        async with running(lab, lab.dispatcher(sink)):
+            with monkeypatch.context() as patch:
+                patch.setattr(lab.store, "positions", none)
+                await asyncio.sleep(60)
+                assert [] == sent(sink)
+                assert "stands" in lab.health.condition(Component.of_destination("hook")).reason
+            assert positions == lab.store.positions
+            await asyncio.sleep(5)
+            assert [[0, 1, 2]] == sent(sink)
 
     virtually(story)
 

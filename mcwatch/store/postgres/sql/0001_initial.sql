@@ -183,6 +183,8 @@ CREATE TABLE replica (
   started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   seen_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
   accounts   bigint[] NOT NULL,
+  -- The names of those it is configured with; one that is nobody's is released after a while.
+  destinations text[] NOT NULL DEFAULT '{}',
   report     bytea NOT NULL DEFAULT ''
 ) WITH (fillfactor = 50);
 

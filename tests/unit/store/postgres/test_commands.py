@@ -7,6 +7,8 @@ from mcwatch.domain.errors import MisconfiguredError
 from tests.contract.postgres_database import emptied_database
 from tests.unit.store.postgres.replicas import account, lapse, replica, scalar
 
+_NEXT = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"
+
 
 @pytest.fixture
 def url() -> str:
@@ -98,3 +100,17 @@ async def test_commands_go_after_a_day(url: str) -> None:
 
         assert 1 == scalar(url, "SELECT count(*) FROM command")
         assert await a.commands.look(old) is None
+
+
+async def test_looking_for_commands_writes_nothing(url: str) -> None:
+    """A replica looks twice a second: it takes a transaction's number only where there is something to take."""
+    async with replica(url, "a") as a, replica(url, "b") as b:
+        await account(a)
+        await a.commands.ask("/backfill", b"{}", "acme")
+        before = scalar(url, _NEXT)
+        for _ in range(3):
+            assert await b.commands.pick() is None
+            assert set() == await b.commands.awaited([1])
+        assert before == scalar(url, _NEXT)
+        assert await a.commands.pick() is not None
+        assert before != scalar(url, _NEXT)

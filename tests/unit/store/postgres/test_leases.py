@@ -290,3 +290,62 @@ async def test_page_from_before_the_account_was_lost_is_refused(url: str, monkey
         with pytest.raises(LeaseLost):
             await late
         assert 1 == await append(a, feed)
+
+
+async def test_finding_a_feed_writes_nothing(url: str) -> None:
+    """What is registered is found without a transaction's number: a start asks for thousands."""
+    question = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"
+    async with replica(url) as store:
+        feed = await account(store)
+        before = scalar(url, question)
+        assert feed == await store.feed("acme", feed.source)
+        assert before == scalar(url, question)
+
+
+async def test_reports_are_fetched_as_often_as_they_are_published(url: str) -> None:
+    """They are large: between its own a replica goes by what it fetched with the last one."""
+    async with replica(url, "a") as a, replica(url, "b") as b:
+        await b.leases.beat(News((), report=b"first"))
+        assert [b"", b"first"] == [one.report for one in (await beat(a)).replicas]
+        await b.leases.beat(News((), report=b"second"))
+        assert [b"", b"first"] == [one.report for one in (await beat(a)).replicas]
+        fleet = await a.leases.beat(News((), report=b"own"))
+        assert [b"own", b"second"] == [one.report for one in fleet.replicas]
+        assert [b"own", b"second"] == [one.report for one in (await beat(a)).replicas]
+
+
+async def test_account_lost_while_it_was_to_be_handed_over_is_delivered_once_it_is_back(url: str) -> None:
+    """It was retired, and lost before it was given up; a taking of which the end was not heard brings it back."""
+    async with replica(url, "a") as a, replica(url, "b") as b:
+        feed = await account(a)
+        await append(a, feed)
+        a.leases.retire([feed.account_id])
+        lapse(url, a)
+        await b.leases.take([feed.account_id])
+        await beat(a)
+        await a.leases.give_up({feed.account_id: {}})
+        await b.leases.leave()
+        with psycopg.connect(url) as connection:
+            connection.execute("UPDATE lease SET holder = %s, epoch = epoch + 1", (a.leases.replica,))
+        await beat(a)
+        assert {feed.account_id: 1} == dict(a.heads())
+
+
+async def test_server_that_takes_no_writes_is_noticed_by_the_beats(url: str) -> None:
+    """With nothing to poll or to settle a replica says all the same that the store takes no writes."""
+    async with replica(url) as store:
+        with psycopg.connect(url, autocommit=True) as connection:
+            name = connection.info.dbname
+            connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mcwatch a'"
+            )
+        try:
+            with pytest.raises(StoreUnavailable):
+                await beat(store)
+            assert store.full
+        finally:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("SET default_transaction_read_only = off")
+                connection.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+        await beat(store)

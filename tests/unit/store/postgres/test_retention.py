@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -19,6 +19,7 @@ from mcwatch.store.postgres.seen import DAY_SECS, HISTORY_SECS, day_of
 from mcwatch.store.postgres.transaction import PostgresPageTransaction
 from tests.contract.postgres_database import emptied_database
 from tests.fakes.clock import FakeClock
+from tests.unit.store.postgres.replicas import account, beat, replica, scalar
 
 pytestmark = pytest.mark.timeout(15)
 
@@ -199,3 +200,44 @@ def test_many_accounts_are_swept_in_pieces(connection: Connection) -> None:
     assert left == sorted(set(left), reverse=True)
     assert len(left) > 2
     assert (0,) == connection.execute("SELECT count(*) FROM outbox").fetchone()
+
+
+async def test_a_clock_that_runs_ahead_removes_nothing_early() -> None:
+    """What expires goes by the database's time where a replica's own is later."""
+    url, clock = emptied_database(), FakeClock()
+    async with replica(url, clock=clock) as store:
+        await store.enrol({"d": False})
+        feed = await account(store)
+        with psycopg.connect(url) as connection:
+            connection.execute(
+                "INSERT INTO dead_letter (account_id, event_id, reason, detail, body, at_ms)"
+                " SELECT %s, '', '', '', '', extract(epoch FROM clock_timestamp()) * 1000",
+                (feed.account_id,),
+            )
+        ahead = datetime.now(UTC) + timedelta(days=3650)
+        while await store.expire(ahead):
+            pass
+        assert 1 == scalar(url, "SELECT count(*) FROM dead_letter")
+        assert 0 == scalar(
+            url, f"SELECT count(*) FROM pg_class WHERE relname = 'seen_{day_of(int(ahead.timestamp()))}'"
+        )
+
+
+async def test_a_destination_that_another_replica_is_configured_with_is_kept() -> None:
+    """While configurations differ the newest does not decide: gone is what nobody has, from when nobody has it."""
+    url, clock = emptied_database(), FakeClock()
+    async with replica(url, "a", clock=clock) as old:
+        await old.enrol({"d": False, "e": False})
+        async with replica(url, "b", clock=clock) as new:
+            assert ["e"] == await new.enrol({"d": False})
+            with psycopg.connect(url) as connection:
+                connection.execute("UPDATE destination SET gone_secs = 1 WHERE name = 'e'")
+            await new.expire(clock.now())
+            assert ["d", "e"] == await new.destinations()
+            assert 0 == scalar(url, "SELECT count(*) FROM destination WHERE gone_secs IS NOT NULL")
+            await beat(old)
+            await beat(new)
+            await old.leases.leave()
+            await new.expire(clock.now())
+            assert ["d", "e"] == await new.destinations()
+            assert "e" == scalar(url, "SELECT name FROM destination WHERE gone_secs > 1")
