@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from mcwatch.domain.errors import ConfigError
 from mcwatch.domain.event import EventKind
+from mcwatch.domain.store_url import POSTGRESQL, SQLITE, problem_of
 from mcwatch.formats import FormatConfig
 from mcwatch.mimecast.config import ApiConfig
 from mcwatch.option_types import Config, Duration, Secret, Size
@@ -22,8 +23,6 @@ from mcwatch.sources import SourceConfig
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 _DEFAULT_STORE = "sqlite:///var/mcwatch.db"
-_SQLITE = "sqlite:///"
-_POSTGRESQL = ("postgresql://", "postgres://")
 _LEAST_RESERVE = 32 * 2**20
 _JSON = "application/json"
 _KEPT_BEYOND_SECS = 86400.0
@@ -58,20 +57,9 @@ def _check_store_url(url: Secret) -> Secret:
     except ConfigError:
         # load() checks the files of all secrets, with a message of its own.
         return url
-    if not text:
-        return url
-    if text.startswith(_POSTGRESQL):
-        # What it may say further is libpq's business, which says what it does not understand.
-        return url
-    path = text.removeprefix(_SQLITE)
-    if not text.startswith(_SQLITE) or not path.strip("/") or path == ":memory:":
-        raise PydanticCustomError(
-            "store_url",
-            "write sqlite:///path for a path from the working directory, sqlite:////path for one from the root, or "
-            "postgresql://user:password@host/database",
-        )
-    if "?" in path or "#" in path:
-        raise PydanticCustomError("store_url", "write the path alone: the store takes no options after `?` or `#`")
+    problem = problem_of(text) if text else ""
+    if problem:
+        raise PydanticCustomError("store_url", "{problem}", {"problem": problem})
     return url
 
 
@@ -160,14 +148,14 @@ class StoreConfig(Config):
     @property
     def is_shared(self) -> bool:
         """Whether several replicas work on it. Raises ConfigError (secret file)."""
-        return self.url.reveal().startswith(_POSTGRESQL)
+        return self.url.reveal().startswith(POSTGRESQL)
 
     @property
     def path(self) -> Path:
         """The database file; relative to the working directory unless absolute. Raises ConfigError (secret file)."""
         if self.is_shared:
             raise ConfigError(["store.url: a store of PostgreSQL has no file"])
-        return Path(self.url.reveal().removeprefix(_SQLITE))
+        return Path(self.url.reveal().removeprefix(SQLITE))
 
 
 class LeaseConfig(Config):

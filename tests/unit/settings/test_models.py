@@ -42,6 +42,14 @@ def test_store_url_refused(url: str) -> None:
         StoreConfig.model_validate({"url": url})
 
 
+def test_a_password_that_falls_apart(tmp_path: Path) -> None:
+    """The problem names the file's line and the key, and nothing of the URL."""
+    text = f'store: {{url: "postgresql://mcwatch:Xk9/a@db.example/mcwatch"}}\n{MINIMAL}'
+    (said,) = problems(tmp_path, text)
+    assert "mcwatch.yaml:1: store.url: write postgresql://user:password@host:5432/database;" in said
+    assert "Xk9" not in said
+
+
 @pytest.mark.parametrize("listen", ["127.0.0.1:9640", "[::1]:80", "localhost:0", ":9640", "0.0.0.0:65535"])
 def test_listen(listen: str) -> None:
     """A host, an address, or nothing, and a port."""
