@@ -83,7 +83,9 @@ class Runner:
         application = self._application
         parts = application.parts
         service, clock = self._service, application.clock
-        logger.info("started", version=__version__, sources=len(parts.pollers), destinations=len(parts.dispatchers))
+        logger.info(
+            "started", version=__version__, accounts=len(parts.settings.accounts), destinations=len(parts.dispatchers)
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 crew = Crew(group, clock, self._rng, application.liveness, parts.account_names)

@@ -22,6 +22,8 @@ from mcwatch.telemetry.logs import configure
 _PATIENCE_SECS = 10.0
 """So long a destination that is exchanged may take to end what it has under way; it is sent again otherwise."""
 
+_LEASE_SHARE = 0.1
+
 _FIXED = ("http", "lease", "store")
 """Sections that only a restart changes: what listens, and what everything else stands on."""
 
@@ -41,6 +43,9 @@ class Reloader:
         self._waiting: list[asyncio.Future[Reloaded]] = []
         self._closing: set[asyncio.Task[None]] = set()
         self._turn = application.parts.turn
+        leases = application.store.leases
+        # Accounts of a lost replica are taken in turn with this, and must be within the lease.
+        self._patience_secs = min(_PATIENCE_SECS, leases.duration_secs * _LEASE_SHARE) if leases else _PATIENCE_SECS
         self._has_ended = False
 
     async def reload(self) -> Reloaded:
@@ -121,7 +126,7 @@ class Reloader:
         prepared = await parts.prepare(settings, changes)
         try:
             # Polling rests as briefly as can be: a slow receiver must not cost snapshots of a queue.
-            await crew.stop_delivering(changes.destinations.stopped, _PATIENCE_SECS)
+            await crew.stop_delivering(changes.destinations.stopped, self._patience_secs)
             await crew.stop_polling(parts.pollers_of(changes.accounts.stopped))
             # What the old ones had committed must have been written before the new ones ask where they stand.
             await self._application.store.ping()

@@ -12,7 +12,7 @@ import structlog
 from mcwatch.app.crew import Crew
 from mcwatch.app.roster import Roster
 from mcwatch.domain.errors import McwatchError, StoreCorrupt, StoreUnavailable
-from mcwatch.domain.leasing import BEAT_SHARE, Budget, Fleet, News, plan
+from mcwatch.domain.leasing import BEAT_SHARE, Budget, Fleet, News, Plan, plan
 from mcwatch.domain.status import StatusReport
 from mcwatch.interfaces import Clock, Leases
 from mcwatch.telemetry.liveness import resting, turns
@@ -26,6 +26,9 @@ _PATIENCE_SHARE = 0.1
 
 _SOON_SHARE = 0.08
 """Of the lease's duration: so soon an account is polled that another replica has lost or handed over."""
+
+_LISTEN_SHARE = 2 * BEAT_SHARE
+"""Of the lease's duration: so long a replica that was silent waits for others to be heard of before it takes theirs."""
 
 _LOOK_SECS = 0.05
 _AT_ONCE = 50
@@ -60,6 +63,7 @@ class Tenure:
         self._is_first = True
         self._is_ending = False
         self._is_silent = False
+        self._listens_until = 0.0
         self._budgets: dict[int, Budget] = {}
         """What came with accounts that were taken and have not begun yet."""
         self.fleet = Fleet()
@@ -98,6 +102,8 @@ class Tenure:
         if self._is_silent:
             logger.info("lease_renewed_again")
             self._parts.note_store(None)
+            # Whoever was out of reach as well is heard of again in a moment.
+            self._listens_until = self._clock.monotonic() + self._duration_secs * _LISTEN_SHARE
         self._is_silent = False
         self._show()
 
@@ -142,7 +148,8 @@ class Tenure:
                 self._parts.forget_lost()
                 if self._is_silent:
                     return
-                todo = plan(self._leases.replica, self.fleet)
+                listens = self._clock.monotonic() < self._listens_until
+                todo = Plan() if listens else plan(self._leases.replica, self.fleet)
                 await self._take(todo.take)
                 await self._hand_over(todo.hand_over, group)
         except StoreCorrupt:

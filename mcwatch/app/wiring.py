@@ -1,5 +1,6 @@
 """The one place that builds things: from settings to a daemon whose parts know each other."""
 
+import asyncio
 import random
 import socket
 from contextlib import AsyncExitStack
@@ -23,8 +24,9 @@ from mcwatch.app.shared import Shared
 from mcwatch.app.shared_store import DRIVER_REMEDY
 from mcwatch.app.verify import Verification
 from mcwatch.domain.backfill import BackfillStep, RangeRequest
-from mcwatch.domain.errors import ConfigError
+from mcwatch.domain.errors import ConfigError, StoreUnavailable
 from mcwatch.domain.leasing import Fleet
+from mcwatch.domain.outbox import StoreSnapshot
 from mcwatch.domain.reloading import Changes, Reloaded
 from mcwatch.domain.status import AccountStatus, StatusReport
 from mcwatch.domain.verification import VerifyStep
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
 
     from mcwatch.store.postgres import PostgresStore
 
+_FIGURES_SECS = 2.0
+"""Less than whoever looks at the status waits for it."""
 _CACHE_BYTES = 8 * 2**20
 
 logger = structlog.get_logger(__name__)
@@ -167,6 +171,7 @@ class Application:
         )
         self.parts = Roster(settings, shared, self._ranges, self._resending)
         self._started_at = clock.now()
+        self._read: StoreSnapshot | None = None
         self.url = ""
         """The base URL of the status page once entered."""
         self.fleet: Callable[[], Fleet] = Fleet
@@ -255,7 +260,7 @@ class Application:
             return own
         stored: Sequence[AccountStatus] = ()
         if any(lease.holder is None for lease in fleet.leases):
-            stored = stored_accounts(await self.store.snapshot(), self.clock.now())
+            stored = stored_accounts(await self._figures(), self.clock.now())
         return merged(own, fleet, leases.replica, stored)
 
     async def own_report(self) -> StatusReport:
@@ -270,4 +275,14 @@ class Application:
             paused=self.pressure.paused,
             is_full=self.store.full,
         )
-        return build_report(daemon, await self.store.snapshot())
+        return build_report(daemon, await self._figures())
+
+    async def _figures(self) -> StoreSnapshot:
+        """Return what is stored; while the store gives no answer what it said last, beside which its trouble stands."""
+        try:
+            async with asyncio.timeout(_FIGURES_SECS):
+                self._read = await self.store.snapshot()
+        except (StoreUnavailable, TimeoutError) as error:
+            if self._read is None:
+                raise StoreUnavailable("the store has not answered yet", remedy="see the log") from error
+        return self._read

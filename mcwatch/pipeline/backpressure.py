@@ -58,7 +58,8 @@ class Backpressure:
             self._ails = True
         if ailed and not self._ails:
             self._health.up(STORE)
-        self._metrics.polling_paused.labels(_STORE_FULL).set(self._full)
+        # Also while a shared store is away: nothing can be committed then.
+        self._metrics.polling_paused.labels(_STORE_FULL).set(self._ails)
         self._metrics.polling_paused.labels(_BACKLOG).set(self._is_long)
 
     async def _takes_no_pages(self) -> bool:

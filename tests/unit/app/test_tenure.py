@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -352,6 +353,29 @@ def test_a_replica_that_ends_takes_nothing_more(virtually: Callable[[Story], Non
         assert stage.table.rows[stage.ids["north"]].holder is None
         assert A == stage.table.rows[stage.ids["south"]].holder
         assert stage.table.lives(A)
+
+    virtually(story)
+
+
+def test_whoever_was_silent_lets_others_be_heard_of_first(virtually: Callable[[Story], None]) -> None:
+    """After an outage the first replica to be back takes nothing of another that comes back a moment later."""
+
+    async def story(stage: _Stage) -> None:
+        stage.table.join(B, stage.ids.values())
+        for name in ("north", "south"):
+            stage.table.rows[stage.ids[name]].holder = B
+        await asyncio.sleep(1)
+        assert {"east", "west"} == stage.watched
+        stage.table.is_away = True
+        await asyncio.sleep(40)
+        stage.table.is_away = False
+        await asyncio.sleep(4)
+        stage.table.join(B, stage.ids.values())
+        await asyncio.sleep(10)
+        stage.table.join(B, stage.ids.values())
+        await asyncio.sleep(5)
+        assert {"east", "west"} == stage.watched
+        assert {A: 2, B: 2} == Counter(row.holder for row in stage.table.rows.values())
 
     virtually(story)
 

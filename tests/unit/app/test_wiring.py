@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from mcwatch.app.wiring import Application
-from mcwatch.domain.errors import ConfigError
+from mcwatch.domain.errors import ConfigError, StoreUnavailable
+from mcwatch.domain.outbox import StoreSnapshot
+from mcwatch.telemetry.health import STORE
 from tests.fakes.clock import FakeClock
 from tests.unit.app.settings import account, settings
 
@@ -41,3 +43,32 @@ async def test_a_daemon_opens_and_closes(tmp_path: Path) -> None:
             assert ["out"] == list(application.parts.dispatchers)
             assert {"acme"} == set(application.parts.account_names.values())
             assert (await application.report()).live
+
+
+async def test_the_status_outlives_a_store_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store gives no answer the figures are those of before, and what ails it stands beside them."""
+
+    async def away() -> StoreSnapshot:
+        raise StoreUnavailable("the database is away", remedy="start it")
+
+    async with Application(settings(tmp_path), clock=FakeClock(), rng=random.Random(1)) as application:
+        before = await application.report()
+        application.health.failed(STORE, StoreUnavailable("the database is away", remedy="start it"))
+        monkeypatch.setattr(application.store, "snapshot", away)
+        after = await application.report()
+        assert [one.name for one in before.destinations] == [one.name for one in after.destinations]
+        assert ("ok", "unavailable") == (before.store.state, after.store.state)
+        assert ("the database is away", "start it") == (after.store.reason, after.store.remedy)
+        assert not after.healthy
+
+
+async def test_a_status_without_any_figures_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the store has answered once there is nothing to show, and that is said."""
+
+    async def away() -> StoreSnapshot:
+        raise StoreUnavailable("the database is away")
+
+    async with Application(settings(tmp_path), clock=FakeClock(), rng=random.Random(1)) as application:
+        monkeypatch.setattr(application.store, "snapshot", away)
+        with pytest.raises(StoreUnavailable, match="not answered yet"):
+            await application.report()
