@@ -61,7 +61,8 @@ test: $(VENV)/.stamp-counterparts build/appinspect/.stamp ## Run all tests, with
 	$(PYTEST) -n 2 $(QUICK_TESTS)
 	$(PYTEST) -n 2 -raP $(VIRTUAL_TESTS)
 	$(PYTEST) -n 2 --dist loadfile $(COUNTERPART_TESTS)
-	$(PYTEST) $(PROCESS_TESTS)
+	$(PYTEST) -n 2 --dist loadfile -m "not alone" $(PROCESS_TESTS)
+	$(PYTEST) -m alone $(PROCESS_TESTS)
 
 test-long: setup ## Run a week of 200,000 messages, over several seeds; MCWATCH_LONG_SEED=N takes one
 	$(PYTEST) -n 2 -m long -raP tests/long

@@ -3,11 +3,15 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from mcwatch.simulator import Simulator
 from tests.acceptance import configuration
 from tests.acceptance.counterparts import Hook
 from tests.acceptance.daemon import Daemon
 from tests.acceptance.waiting import eventually, pass_time
+
+pytestmark = pytest.mark.alone
 
 _MAILS = 50
 _INTERVAL_SECS = 0.3

@@ -4,10 +4,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance import configuration
 from tests.acceptance.daemon import Daemon
 from tests.acceptance.waiting import eventually, pass_time
 from tests.fakes.quiet_api import FINDER, QUEUE, QuietApi
+
+pytestmark = pytest.mark.alone
 
 _INTERVAL_SECS = 1.0
 

@@ -20,6 +20,8 @@ from tests.acceptance.waiting import eventually, pass_time
 from tests.acceptance.watched_api import WatchedApi
 from tests.fakes.postgres import PostgresServer, database
 
+pytestmark = pytest.mark.alone
+
 _SEED = 20261121
 _TIMES = 3
 """Every kind of fault happens so often."""
