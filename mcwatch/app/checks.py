@@ -82,7 +82,9 @@ def _driver(settings: Settings) -> list[CheckResult]:
         try:
             shared_store(settings)
         except ConfigError as error:
-            return [CheckResult("store: driver", ok=False, detail=str(error), remedy=DRIVER_REMEDY)]
+            # The error ends with the remedy, which has a line of its own here.
+            detail = str(error).removesuffix(f": {DRIVER_REMEDY}")
+            return [CheckResult("store: driver", ok=False, detail=detail, remedy=DRIVER_REMEDY)]
     return []
 
 

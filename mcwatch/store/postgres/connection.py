@@ -10,6 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from mcwatch.domain.errors import ConfigError, StoreCorrupt, StoreUnavailable
+from mcwatch.domain.store_url import POSTGRESQL, problem_of
 from mcwatch.store.postgres.errors import standby, translate, translated
 from mcwatch.store.postgres.options import PostgresOptions
 
@@ -31,6 +32,9 @@ _MIGRATION_LOCK = 0x6D63_7761_0001
 """``mcwa`` in ASCII and a number: advisory locks are told apart by nothing but a number."""
 
 _MIGRATION_WAIT = "60s"
+
+_FORM = "not a connection URI (postgresql://user:password@host:5432/database?sslmode=…)"
+_UNKNOWN_OPTION = re.compile(r'invalid URI query parameter: "(\w+)"')
 
 # A commit that nobody waits for, or that only this server's memory knows, would break the promise. A stronger setting
 # than `on` is the operator's.
@@ -83,14 +87,30 @@ def _place(parts: Mapping[str, Any]) -> str:
 
 
 def _parts(url: str) -> dict[str, Any]:
-    problem = ConfigError(["store.url: not a connection URI (postgresql://user:password@host:5432/database?sslmode=…)"])
-    if not url.startswith(("postgresql://", "postgres://")):
-        raise problem
+    if not url.startswith(POSTGRESQL):
+        raise ConfigError([f"store.url: {_FORM}"])
+    # Here too, not only where the configuration is read: the URL may come from a file that has changed since.
+    if problem := problem_of(url):
+        raise ConfigError([f"store.url: {problem}"])
     try:
         return dict(conninfo_to_dict(url))
-    except psycopg.ProgrammingError:
+    except psycopg.ProgrammingError as error:
+        problem = _unknown_option(str(error), url) or _FORM
         # What libpq says of it quotes it, password and all.
-        raise problem from None
+        raise ConfigError([f"store.url: {problem}"]) from None
+
+
+def _unknown_option(words: str, url: str) -> str:
+    """Return what to do about an option that libpq does not know, nothing for another fault.
+
+    It is named where it can be nothing but an option: behind a raw ``@``, or after a password among the options, what
+    looks like one may be a part of the password.
+    """
+    found = _UNKNOWN_OPTION.search(words)
+    options = url.partition("?")[2]
+    if found is None or "@" in options or "password" in options:
+        return ""
+    return f"the option {found[1]!r} after `?` is unknown; write one of libpq's, such as sslmode=verify-full"
 
 
 def connect(options: PostgresOptions, limits: Limits = Limits()) -> Opened:
@@ -161,12 +181,25 @@ def migrations() -> list[str]:
 
 def version_of(connection: Connection) -> int:
     """Return the version of the schema, 0 where there is none."""
-    # Not to_regclass: in a transaction that has waited for another's it may still see what was before.
-    row = connection.execute(_HAS_SCHEMA).fetchone()
-    if not row or not row[0]:
+    if not has_schema(connection):
         return 0
     found = connection.execute("SELECT version FROM mcwatch_schema").fetchone()
     return int(found[0]) if found else 0
+
+
+def has_schema(connection: Connection) -> bool:
+    """Say whether mcwatch has made tables there; takes no rights."""
+    # Not to_regclass: in a transaction that has waited for another's it may still see what was before.
+    row = connection.execute(_HAS_SCHEMA).fetchone()
+    return bool(row and row[0])
+
+
+def own_version(connection: Connection, place: str) -> int:
+    """Return the version of the schema, 0 where one can be made; raises StoreCorrupt where others' tables stand."""
+    version = version_of(connection)
+    if version == 0:
+        _refuse_strangers(connection, place)
+    return version
 
 
 def migrate(connection: Connection, place: str) -> None:
@@ -192,11 +225,9 @@ def _step(connection: Connection, steps: list[str], place: str) -> int:
     with connection.transaction():
         connection.execute(f"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{_MIGRATION_WAIT}'".encode())
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
-        version = version_of(connection)
+        version = own_version(connection, place)
         if version >= len(steps):
             return version
-        if version == 0:
-            _refuse_strangers(connection, steps, place)
         try:
             if version == 0:
                 connection.execute("CREATE TABLE mcwatch_schema (version bigint NOT NULL)")
@@ -210,8 +241,8 @@ def _step(connection: Connection, steps: list[str], place: str) -> int:
     return version + 1
 
 
-def _refuse_strangers(connection: Connection, steps: list[str], place: str) -> None:
-    names = re.findall(r"^CREATE TABLE (\w+)", "\n".join(steps), re.MULTILINE)
+def _refuse_strangers(connection: Connection, place: str) -> None:
+    names = re.findall(r"^CREATE TABLE (\w+)", "\n".join(migrations()), re.MULTILINE)
     rows = connection.execute(
         "SELECT relname FROM pg_catalog.pg_class WHERE relnamespace = current_schema()::regnamespace"
         " AND relname = ANY(%s) ORDER BY relname",

@@ -35,7 +35,11 @@ _REFUSING_WORDS = (
     "authentication failed", "no password supplied", "no pg_hba.conf entry", "permission denied",
     "does not exist", "is not permitted to log in", "rejects connection",
 )  # fmt: skip
+_CROWDED_WORDS = ("too many clients", "too many connections", "connection slots")
 _TLS_WORDS = ("SSL", "certificate", "TLS")
+
+# A command, or a start, ends at the same error.
+_GOES_ON = "a running mcwatch goes on by itself"
 
 CHECK_URL = "check the user, the password and the database in store.url, and what the user may do there"
 
@@ -64,7 +68,7 @@ def no_room(place: str) -> StoreFull:
     """Return the error for a server without room."""
     return StoreFull(
         f"the disk of the store ({place}) is full",
-        remedy="make room on the disk of the PostgreSQL server; mcwatch goes on by itself then",
+        remedy=f"make room on the disk of the PostgreSQL server; {_GOES_ON} then",
     )
 
 
@@ -72,8 +76,8 @@ def standby(place: str) -> StoreReadOnly:
     """Return the error for a server that takes no writes."""
     return StoreReadOnly(
         f"the store ({place}) takes no writes: the server is a standby, or set to be read only",
-        remedy="name every server of the cluster in store.url with target_session_attrs=read-write; mcwatch goes on by "
-        "itself once one of them takes writes",
+        remedy="name every server of the cluster in store.url with target_session_attrs=read-write; "
+        f"{_GOES_ON} once one of them takes writes",
     )
 
 
@@ -115,10 +119,11 @@ def _away(error: psycopg.Error, place: str) -> StoreUnavailable:
             f"the store ({place}) took too long: {words}",
             remedy="see what the PostgreSQL server is busy with (pg_stat_activity)",
         )
-    if isinstance(error, errors.TooManyConnections) or "too many clients" in words or "connection slots" in words:
+    if isinstance(error, errors.TooManyConnections) or any(word in words for word in _CROWDED_WORDS):
         return StoreUnavailable(
             f"the store ({place}) has no connection left: {words}",
-            remedy="raise max_connections of the PostgreSQL server, or the user's limit: a replica needs 7",
+            remedy="raise max_connections of the PostgreSQL server, or the CONNECTION LIMIT of the role or the "
+            "database; mcwatch needs 7 connections per replica",
         )
     if error.sqlstate is None and any(word in words for word in _REFUSING_WORDS):
         return StoreRefused(f"the store ({place}) refuses: {words}", remedy=CHECK_URL)
@@ -129,7 +134,7 @@ def _away(error: psycopg.Error, place: str) -> StoreUnavailable:
         )
     return StoreUnavailable(
         f"the store ({place}) cannot be reached: {words}",
-        remedy="check that the PostgreSQL server runs and that store.url leads to it; mcwatch goes on by itself then",
+        remedy=f"check that the PostgreSQL server runs and that store.url leads to it; {_GOES_ON} then",
     )
 
 

@@ -69,7 +69,9 @@ class Link:
         try:
             self._opened = self._connect()
         except ConfigError as error:
-            raise StoreUnavailable(f"the store's address cannot be used: {error}") from error
+            raise StoreUnavailable(
+                f"the store's address cannot be used: {error}", remedy="put it right; mcwatch goes on by itself then"
+            ) from error
         self.begins()
         return self._opened.connection
 

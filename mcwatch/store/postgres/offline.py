@@ -9,7 +9,7 @@ from mcwatch.domain.outbox import DeadLetter, KeptLetter, LetterChoice, StoreSna
 from mcwatch.domain.page import FeedProgress
 from mcwatch.store.postgres import figures, letters, registry
 from mcwatch.store.postgres.backlog import Backlog
-from mcwatch.store.postgres.connection import Connection, connect, migrations, place_of, version_of
+from mcwatch.store.postgres.connection import Connection, connect, migrations, own_version, place_of
 from mcwatch.store.postgres.errors import translated
 from mcwatch.store.postgres.options import PostgresOptions
 
@@ -20,7 +20,7 @@ class OfflineStore:
     """What can be asked of the database as it is; a context manager that leaves it alone.
 
     Entering raises StoreUnavailable when it cannot be reached or was never used by mcwatch, StoreCorrupt for a schema
-    that is newer than this program, and ConfigError for a bad URL.
+    that is newer than this program or another program's, and ConfigError for a bad URL.
     """
 
     def __init__(self, options: PostgresOptions) -> None:
@@ -32,7 +32,7 @@ class OfflineStore:
         try:
             with translated(self._place):
                 self._connection.execute("SET default_transaction_read_only = on")
-                _recognise(version_of(self._connection), self._place)
+                _recognise(own_version(self._connection, self._place), self._place)
         except BaseException:
             self._connection.close()
             raise

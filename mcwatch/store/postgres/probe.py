@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from mcwatch.store.postgres.connection import Connection, connect, migrations, place_of, version_of
+from mcwatch.store.postgres.connection import Connection, connect, has_schema, migrations, own_version, place_of
 from mcwatch.store.postgres.errors import translated
 from mcwatch.store.postgres.options import PostgresOptions
 
@@ -39,7 +39,11 @@ class Finding:
 
 
 def probe(options: PostgresOptions) -> Finding:
-    """Look, and change nothing. Raises StoreUnavailable where no server can be used, ConfigError for a bad URL."""
+    """Look, and change nothing.
+
+    Raises StoreUnavailable where no server can be used, StoreCorrupt where another program's tables stand, and
+    ConfigError for a bad URL.
+    """
     place = place_of(options)
     connection = connect(options).connection
     try:
@@ -51,7 +55,8 @@ def probe(options: PostgresOptions) -> Finding:
 
 def _finding(connection: Connection, place: str, options: PostgresOptions) -> Finding:
     may_create, may_write, is_owner = connection.execute(_RIGHTS).fetchone() or (False, False, False)
-    schema = version_of(connection) if may_write else 0
+    # Nobody is sent to take over tables that are another program's: whose they are is told before the rights.
+    schema = own_version(connection, place) if may_write or not has_schema(connection) else 0
     lacking = [
         name
         for name, is_there in (

@@ -295,6 +295,17 @@ async def test_check_tells_of_the_database(url: str) -> None:
             assert (0,) == connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
 
 
+async def test_check_refuses_the_database_of_another_program() -> None:
+    """As a start does, and with the same remedy."""
+    with database() as foreign:
+        with psycopg.connect(foreign) as connection:
+            connection.execute("CREATE TABLE account (owner text)")
+        [found] = await checks.check_store(_settings(foreign))
+    assert not found.ok
+    assert "has a table 'account' of another program" in found.detail
+    assert "a database of its own" in found.remedy
+
+
 async def test_check_says_when_the_password_is_wrong() -> None:
     """And shows neither the one that was given nor the right one."""
     with PostgresServer(access="host all locked 127.0.0.1/32 scram-sha-256") as server:

@@ -41,6 +41,7 @@ def test_what_to_install_is_said(tmp_path: Path) -> None:
         assert "hush" not in caught.value.problems[0]
     [found] = [one for one in checks.check(shared, offline=True) if not one.ok]
     assert ("store: driver", 'pip install "mcwatch[postgres]"') == (found.subject, found.remedy)
+    assert "pip install" not in found.detail
 
 
 def test_another_missing_module_is_a_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
