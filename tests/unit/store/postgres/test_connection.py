@@ -14,6 +14,7 @@ from mcwatch.domain.errors import ConfigError, McwatchError, StoreCorrupt, Store
 from mcwatch.store.postgres import PostgresOptions
 from mcwatch.store.postgres.connection import connect, migrate, migrations, version_of
 from mcwatch.store.postgres.errors import StoreReadOnly, StoreRefused
+from mcwatch.store.postgres.probe import probe
 from tests.fakes.postgres import database, database_url, shared_url
 from tests.unit.store.postgres.replicas import replica, scalar
 
@@ -80,6 +81,21 @@ def test_tables_of_another_program_are_left_alone(empty: str) -> None:
             migrate(connection, "the database")
 
     assert 1 == scalar(empty, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+
+
+def test_a_look_at_tables_of_another_program(empty: str) -> None:
+    """A look at such a database says the same as a start, also where its tables may not be read."""
+    role = f"reader_{uuid4().hex}"
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute("CREATE TABLE account (owner text)")
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+        try:
+            for url in (empty, empty.replace("postgres@", f"{role}@")):
+                with pytest.raises(StoreCorrupt, match="'account' of another program") as caught:
+                    probe(_options(url))
+                assert "a database of its own" in caught.value.remedy
+        finally:
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
 def test_session_is_durable_and_cannot_hang(empty: str) -> None:
@@ -171,12 +187,47 @@ def test_bad_url_is_a_matter_of_the_configuration() -> None:
         connect(_options("postgresql://[::1/x"))
 
 
+@pytest.mark.parametrize(
+    "password",
+    ["Xk9/zQ7", "Xk9@zQ7", "Xk9?zQ7", "Xk9#zQ7", "Xk9%zQ7", "1/zQ7@Xk9", "Xk9:1/zQ7"],
+)
+def test_password_that_falls_apart_is_refused_unseen(password: str) -> None:
+    """What libpq would take in part for a host, a port or a database is told without any of it."""
+    options = _options(f"postgresql://writer:{password}@127.0.0.1:1/mcwatch")
+
+    with pytest.raises(ConfigError, match=r"store\.url: .*@ as %40") as caught:
+        connect(options)
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert not [part for part in ("Xk9", "zQ7") if part in shown]
+
+
+def test_unknown_option_of_the_url_is_named() -> None:
+    """An option that libpq does not know is named, without anything else of the URL."""
+    with pytest.raises(ConfigError, match=r"store\.url: the option 'sslmod'") as caught:
+        connect(_options("postgresql://writer:Xk9@db.example:1/mcwatch?application_name=zQ7&sslmod=require"))
+
+    assert not [part for part in ("Xk9", "db.example", "zQ7", "require") if part in str(caught.value)]
+
+
+@pytest.mark.parametrize(
+    "rest", ["db.example/mcwatch?password=a&Xk9=b", "db.example/mcwatch?user=writer@a&Xk9=b", "db.example?Xk9"]
+)
+def test_what_may_be_a_part_of_a_password_is_no_option(rest: str) -> None:
+    """Where a password may have fallen apart into options nothing of it is named."""
+    with pytest.raises(ConfigError, match="not a connection URI") as caught:
+        connect(_options(f"postgresql://{rest}"))
+
+    assert "Xk9" not in str(caught.value)
+
+
 def test_error_names_the_server_the_database_and_the_user() -> None:
     """Who cannot be reached is named as people know it, with a remedy."""
     with pytest.raises(StoreUnavailable, match=r"mcwatch on 127\.0\.0\.1:1 as writer") as caught:
         connect(_options("postgresql://writer:x@127.0.0.1:1/mcwatch"))
 
     assert "store.url" in caught.value.remedy
+    assert "a running mcwatch goes on by itself" in caught.value.remedy
 
 
 def test_unknown_database_is_refused_for_good(empty: str) -> None:

@@ -51,6 +51,25 @@ def test_meaning(error: psycopg.Error, meaning: type[McwatchError]) -> None:
     assert bool(translated.remedy) == (meaning is not McwatchError)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.TooManyConnections("x"),
+        psycopg.OperationalError('connection failed: FATAL:  too many connections for role "mcwatch"'),
+        psycopg.OperationalError('connection failed: FATAL:  too many connections for database "mcwatch"'),
+        psycopg.OperationalError("connection failed: FATAL:  sorry, too many clients already"),
+        psycopg.OperationalError("connection failed: FATAL:  remaining connection slots are reserved"),
+    ],
+)
+def test_no_connection_left(error: psycopg.Error) -> None:
+    """Whichever limit is reached, and however it is told, the remedy names the limits and what a replica needs."""
+    remedy = translate(error, "the store").remedy
+
+    assert "max_connections" in remedy
+    assert "CONNECTION LIMIT of the role or the database" in remedy
+    assert "7 connections per replica" in remedy
+
+
 def test_defect_shows_no_value() -> None:
     """A refused statement is named by its class and code, for its words may quote a row."""
     translated = translate(errors.UniqueViolation("Key (subject)=(Quarter) already exists"), "the store")

@@ -47,6 +47,15 @@ def test_a_database_without_a_store() -> None:
             assert (0,) == connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
 
 
+def test_a_database_of_another_program() -> None:
+    """One whose tables are another program's is told as that, as a start tells it."""
+    with database() as url:
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE account (owner text)")
+        with pytest.raises(StoreCorrupt, match="'account' of another program"), _offline(url):
+            pass
+
+
 def test_a_newer_store() -> None:
     """One that a newer mcwatch has written is not guessed at."""
     with database() as url:
