@@ -67,8 +67,8 @@ test: $(VENV)/.stamp-counterparts build/appinspect/.stamp ## Run all tests, with
 test-long: setup ## Run a week of 200,000 messages, over several seeds; MCWATCH_LONG_SEED=N takes one
 	$(PYTEST) -n 2 -m long -raP tests/long
 
-test-fast: setup ## Run unit, contract and architecture tests, in less than a minute
-	$(PYTEST) -n 2 -q $(QUICK_TESTS)
+test-fast: setup ## Run unit, contract and architecture tests that need no server, in less than a minute
+	$(PYTEST) -n 2 -q -m "not server" $(QUICK_TESTS)
 
 coverage: setup ## Report branch coverage of the quick tests, by module
 	$(PYTEST) -n 2 -q --cov --cov-report=term $(QUICK_TESTS)

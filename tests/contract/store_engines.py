@@ -72,3 +72,5 @@ ENGINES: dict[str, Callable[[Path], StoreEngine]] = {
     "postgres": lambda _: PostgresEngine(),
 }
 """The engines the suite runs on; a new one joins here."""
+
+NEED_A_SERVER = frozenset({"postgres"})

@@ -202,3 +202,4 @@ TestStore.settings = settings(
 )
 TestPostgresStore = PostgresMachine.TestCase
 TestPostgresStore.settings = settings(TestStore.settings, max_examples=3)
+TestPostgresStore.pytestmark = [pytest.mark.server]  # type: ignore[attr-defined]  # as pytest reads it

@@ -13,7 +13,7 @@ from mcwatch.store.postgres import PostgresOptions
 from mcwatch.store.postgres.connection import connect
 from mcwatch.store.postgres.errors import StoreRefused
 from tests.fakes.postgres import PostgresServer, debian_programs
-from tests.unit.store.postgres.replicas import account, append, replica
+from tests.integration.postgres.replicas import account, append, replica
 
 _PASSWORD = "hunter2-geheim"
 

@@ -34,9 +34,9 @@ from tests.contract.postgres_database import emptied_database
 from tests.contract.store_kit import native, rejected
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.postgres import PostgresServer, database, shared_url
+from tests.integration.postgres.replicas import account, append, lapse, replica
 from tests.unit.app.settings import account as account_settings
 from tests.unit.httpserver.reports import quiet_report
-from tests.unit.store.postgres.replicas import account, append, lapse, replica
 
 pytestmark = pytest.mark.timeout(30)
 

@@ -10,8 +10,8 @@ from mcwatch.domain.errors import StoreUnavailable
 from mcwatch.store.postgres.errors import OutcomeUnknown, StoreReadOnly
 from tests.acceptance.waiting import eventually
 from tests.fakes.postgres import PostgresServer
+from tests.integration.postgres.replicas import account, append, beat, replica, scalar
 from tests.integration.postgres.wire import CommitWire, Cut
-from tests.unit.store.postgres.replicas import account, append, beat, replica, scalar
 
 
 @pytest.fixture(scope="module")

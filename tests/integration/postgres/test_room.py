@@ -16,7 +16,7 @@ from mcwatch.store.postgres.errors import StoreFull, StoreReadOnly
 from tests.acceptance.waiting import eventually
 from tests.fakes.postgres import PostgresServer
 from tests.fakes.small_disk import small_disk
-from tests.unit.store.postgres.replicas import account, append, delivered, replica
+from tests.integration.postgres.replicas import account, append, delivered, replica
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from mcwatch.store.postgres.connection import connect, migrate, migrations, vers
 from mcwatch.store.postgres.errors import StoreReadOnly, StoreRefused
 from mcwatch.store.postgres.probe import probe
 from tests.fakes.postgres import database, database_url, shared_url
-from tests.unit.store.postgres.replicas import replica, scalar
+from tests.integration.postgres.replicas import replica, scalar
 
 _PASSWORD = "hunter2-geheim"
 

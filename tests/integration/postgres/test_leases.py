@@ -12,7 +12,7 @@ from mcwatch.store.postgres import PostgresOptions, PostgresStore
 from mcwatch.telemetry.metrics import Metrics
 from tests.contract.postgres_database import emptied_database
 from tests.fakes.clock import FakeClock
-from tests.unit.store.postgres.replicas import account, append, beat, delivered, lapse, replica, scalar
+from tests.integration.postgres.replicas import account, append, beat, delivered, lapse, replica, scalar
 
 
 @pytest.fixture

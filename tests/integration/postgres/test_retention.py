@@ -19,7 +19,7 @@ from mcwatch.store.postgres.seen import DAY_SECS, HISTORY_SECS, day_of
 from mcwatch.store.postgres.transaction import PostgresPageTransaction
 from tests.contract.postgres_database import emptied_database
 from tests.fakes.clock import FakeClock
-from tests.unit.store.postgres.replicas import account, beat, replica, scalar
+from tests.integration.postgres.replicas import account, beat, replica, scalar
 
 pytestmark = pytest.mark.timeout(15)
 

@@ -18,7 +18,7 @@ from mcwatch.store.postgres.worker import Held, Job, Reader, Work, Worker
 from mcwatch.store.postgres.writer import Writer
 from tests.contract.postgres_database import emptied_database
 from tests.fakes.clock import FakeClock
-from tests.unit.store.postgres.replicas import scalar
+from tests.integration.postgres.replicas import scalar
 
 _HELD = {1, 2}
 

@@ -13,7 +13,7 @@ from mcwatch.store.postgres import PostgresOptions, PostgresStore
 from mcwatch.telemetry.metrics import Metrics
 from tests.fakes.clock import FakeClock
 from tests.fakes.postgres import database
-from tests.unit.store.postgres.replicas import beat
+from tests.integration.postgres.replicas import beat
 
 _LEASE_SECS = 2.0
 """So short that a beat gives up soon."""

@@ -5,7 +5,7 @@ import pytest
 
 from mcwatch.domain.errors import MisconfiguredError
 from tests.contract.postgres_database import emptied_database
-from tests.unit.store.postgres.replicas import account, lapse, replica, scalar
+from tests.integration.postgres.replicas import account, lapse, replica, scalar
 
 _NEXT = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"
 
