@@ -52,6 +52,7 @@ async def _all(directory: Path, page: Page) -> None:
         "broken": scenes.broken(),
         "starting": scenes.starting(),
         "fleet": scenes.fleet(),
+        "replicas": scenes.replicas(),
     }
     for name, report in states.items():
         looks = {

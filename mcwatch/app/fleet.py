@@ -1,7 +1,7 @@
 """What several replicas say of themselves, put together into one report."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -9,11 +9,25 @@ import msgspec
 from msgspec.structs import replace
 
 from mcwatch.domain.leasing import Fleet, Lease, Replica
-from mcwatch.domain.status import AccountStatus, DestinationStatus, ReplicaStatus, StatusReport, problems
+from mcwatch.domain.status import (
+    AccountStatus,
+    DestinationStatus,
+    ReplicaStatus,
+    SourceStatus,
+    StatusReport,
+    problems,
+)
 
 _UNREADABLE = "what it says of itself cannot be read here, for it is of version {version}"
 _UNREADABLE_REMEDY = "bring all replicas, and the command, to one version; until then its accounts look untried"
 _RELOAD_REMEDY = "mend the file and reload it; until then this replica works by the configuration before it"
+_NAMESAKES = "{count} replicas are called {name}"
+_NAMESAKES_REMEDY = "give each its own lease.replica"
+_OVERLAP_SECS = 10.0
+"""A killed replica counts as live for a moment beside the one started in its place. Heard of this much after the start
+of the other, it does run beside it, however far apart their clocks and last beats are."""
+_MOST_FORMER = 4
+"""So many lost replicas' reports are read, the last heard of: one that dies again and again leaves many."""
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -33,17 +47,16 @@ def merged(
     """
     told, unreadable = _told(own, fleet, me)
     live = [told[one.id] for one in fleet.replicas if one.id in told]
-    names = {one.id: one.name for one in fleet.replicas}
-    held = Counter(lease.holder for lease in fleet.leases)
+    names = _names(fleet)
     report = replace(
         own,
         live=own.live or any(one.is_live for one in fleet.replicas),
         replica=names.get(me, own.replica) if me else own.replica,
-        fleet=[_replica(one, held[one.id], told.get(one.id), one.id in unreadable, me) for one in _ordered(fleet)],
+        fleet=_replicas(fleet, told, unreadable, me, own.at),
         started_at=own.started_at if me else _oldest(live),
         store=replace(own.store, paused=_paused([own, *live])),
         accounts=_accounts(own, fleet, told, stored),
-        destinations=_destinations(own, [(one.name, told[one.id]) for one in fleet.replicas if one.id in told]),
+        destinations=_destinations(own, [(names[one.id], told[one.id]) for one in fleet.replicas if one.id in told]),
     )
     if me is None and report.started_at is not None:
         report = replace(report, uptime_secs=round((own.at - report.started_at).total_seconds(), 1))
@@ -79,33 +92,80 @@ def destinations_at_work(fleet: Fleet) -> set[str]:
     return {one.name for report in reports if report for one in report.destinations}
 
 
-def _ordered(fleet: Fleet) -> list[Replica]:
-    return sorted(fleet.replicas, key=lambda one: (not one.is_live, one.name, one.id))
+def _names(fleet: Fleet) -> dict[UUID, str]:
+    """Return what each is called here: with the start of its id where another that lives has its name."""
+    live = Counter(one.name for one in fleet.replicas if one.is_live)
+    return {
+        one.id: f"{one.name} ({str(one.id)[:8]})" if one.is_live and live[one.name] > 1 else one.name
+        for one in fleet.replicas
+    }
 
 
-def _replica(
-    one: Replica,
-    accounts: int,
-    report: StatusReport | None,
-    is_unreadable: bool,  # noqa: FBT001 - a column of what is told
-    me: UUID | None,
-) -> ReplicaStatus:
-    reason = remedy = ""
-    if is_unreadable:
-        reason, remedy = _UNREADABLE.format(version=one.version), _UNREADABLE_REMEDY
-    elif report and report.config and report.config.error and one.id != me:
-        reason, remedy = report.config.error, _RELOAD_REMEDY
-    return ReplicaStatus(
-        name=one.name,
-        id=str(one.id),
-        version=one.version,
-        started_at=one.started_at,
-        silent_secs=round(one.silent_secs, 1),
-        live=one.is_live,
-        accounts=accounts,
-        reason=reason,
-        remedy=remedy,
+def _replicas(
+    fleet: Fleet, told: Mapping[UUID, StatusReport], unreadable: Collection[UUID], me: UUID | None, at: datetime
+) -> list[ReplicaStatus]:
+    """Return the replicas with what they hold and what is wrong with them, those that live first."""
+    names, namesakes = _names(fleet), _namesakes(fleet, at)
+    configured, mentioned = _configured(fleet), {one.name for report in told.values() for one in report.accounts}
+    held = Counter(
+        (lease.holder, lease.account_id in configured or lease.account in mentioned) for lease in fleet.leases
     )
+    found = []
+    for one in _ordered(fleet):
+        reason, remedy = _amiss(one, None if one.id == me else told.get(one.id), namesakes.get(one.id, 0))
+        if one.id in unreadable:
+            reason, remedy = _UNREADABLE.format(version=one.version), _UNREADABLE_REMEDY
+        found.append(
+            ReplicaStatus(
+                name=names[one.id],
+                id=str(one.id),
+                version=one.version,
+                started_at=one.started_at,
+                silent_secs=round(one.silent_secs, 1),
+                live=one.is_live,
+                accounts=held[one.id, True],
+                unconfigured=held[one.id, False],
+                reason=reason,
+                remedy=remedy,
+            )
+        )
+    return found
+
+
+def _amiss(one: Replica, report: StatusReport | None, namesakes: int) -> tuple[str, str]:
+    """Return what is wrong with another replica by its report, or with a name that so many have, and the remedy."""
+    if report and report.config and report.config.error:
+        return report.config.error, _RELOAD_REMEDY
+    if namesakes:
+        count = "two" if namesakes == 2 else str(namesakes)
+        return _NAMESAKES.format(count=count, name=one.name), _NAMESAKES_REMEDY
+    return "", ""
+
+
+def _ordered(fleet: Fleet) -> list[Replica]:
+    """Return those that live, then of each other name the one last heard of: a restarted pod keeps its name."""
+    live = sorted((one for one in fleet.replicas if one.is_live), key=lambda one: (one.name, one.id))
+    taken = {one.name for one in live}
+    lost = {one.name: one for one in reversed(_lost(fleet)) if one.name not in taken}
+    return [*live, *(lost[name] for name in sorted(lost))]
+
+
+def _lost(fleet: Fleet) -> list[Replica]:
+    return sorted((one for one in fleet.replicas if not one.is_live), key=lambda one: (one.silent_secs, one.id))
+
+
+def _namesakes(fleet: Fleet, at: datetime) -> dict[UUID, int]:
+    """Return the replicas that run beside others of their name, and how many of it there are."""
+    started: dict[str, datetime] = {}
+    for one in fleet.replicas:
+        started[one.name] = max(one.started_at, started.get(one.name, _NEVER))
+    beside = [
+        one
+        for one in fleet.replicas
+        if one.is_live and one.silent_secs + _OVERLAP_SECS < (at - started[one.name]).total_seconds()
+    ]
+    count = Counter(one.name for one in beside)
+    return {one.id: count[one.name] for one in beside if count[one.name] > 1}
 
 
 def _oldest(reports: Iterable[StatusReport]) -> datetime | None:
@@ -123,8 +183,8 @@ def _accounts(
 
     Of each what its holder says, else what this process does.
     """
-    configured = frozenset[int]().union(*(one.accounts for one in fleet.replicas if one.is_live))
-    names = {one.id: one.name for one in fleet.replicas}
+    configured = _configured(fleet)
+    names = _names(fleet)
     said = {key: _by_name(one.accounts) for key, one in told.items()}
     known = _by_name(stored) | _by_name(own.accounts)
     told_of = {one.name for one in own.accounts}.union(*said.values())
@@ -133,7 +193,54 @@ def _accounts(
     ]
     found = [_account(lease, _said_of(lease, said, known), names) for lease in shown]
     leased = {lease.account for lease in fleet.leases}
-    return sorted([*found, *(one for one in own.accounts if one.name not in leased)], key=lambda one: one.name)
+    found += [one for one in own.accounts if one.name not in leased]
+    return sorted(_with_former(found, fleet, told), key=lambda one: one.name)
+
+
+def _configured(fleet: Fleet) -> frozenset[int]:
+    return frozenset[int]().union(*(one.accounts for one in fleet.replicas if one.is_live))
+
+
+def _with_former(
+    accounts: Sequence[AccountStatus], fleet: Fleet, told: Mapping[UUID, StatusReport]
+) -> Sequence[AccountStatus]:
+    """Add what former holders said of sources that nobody has read with success since they were taken over."""
+    lacking = {
+        one.name for one in accounts if not one.sources or not all(source.last_success_at for source in one.sources)
+    }
+    if not lacking:
+        return accounts
+    published = (_published(one) for one in [one for one in _lost(fleet) if one.report][:_MOST_FORMER])
+    former: dict[str, dict[str, SourceStatus]] = {name: {} for name in lacking}
+    for report in [*told.values(), *(one for one in published if one)]:
+        for account in report.accounts:
+            if account.name in lacking:
+                _keep_newest(former[account.name], account.sources)
+    return [_after(one, former[one.name]) if former.get(one.name) else one for one in accounts]
+
+
+def _keep_newest(found: dict[str, SourceStatus], sources: Iterable[SourceStatus]) -> None:
+    """Keep of each source what was said by who read it last with success."""
+    for one in sources:
+        known = found.get(one.name)
+        if one.last_success_at and (known is None or one.last_success_at > (known.last_success_at or _NEVER)):
+            found[one.name] = one
+
+
+def _after(account: AccountStatus, former: Mapping[str, SourceStatus]) -> AccountStatus:
+    """Return an account with the last success of former holders, until its holder has one or says anything at all."""
+    if not account.sources:
+        untried = [replace(one, up=None, since=None, reason="", remedy="") for one in former.values()]
+        return replace(account, sources=untried)
+    return replace(
+        account,
+        sources=[
+            replace(one, last_success_at=former[one.name].last_success_at)
+            if one.last_success_at is None and one.name in former
+            else one
+            for one in account.sources
+        ],
+    )
 
 
 def _said_of(

@@ -8,8 +8,17 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from mcwatch.cli.tables import hanging, state, table, text
-from mcwatch.domain.status import AccountStatus, DestinationStatus, SearchStatus, SourceStatus, StatusReport, problems
+from mcwatch.domain.status import (
+    AccountStatus,
+    DestinationStatus,
+    ReplicaStatus,
+    SearchStatus,
+    SourceStatus,
+    StatusReport,
+    problems,
+)
 from mcwatch.httpserver import texts
+from mcwatch.httpserver.account_cards import TAKEN_OVER, is_taken_over
 
 _WIDE = 116
 """Columns of a terminal that shows every column of every table; on a narrower one the less telling are left out."""
@@ -64,8 +73,8 @@ def _summary(report: StatusReport) -> Text:
     return text(
         _SEPARATOR.join(
             [
-                _counted("account", [account.up for account in report.accounts], live=report.live),
-                _counted("destination", [one.up for one in report.destinations], live=report.live),
+                _counted("account", [_in_words(one) for one in report.accounts], live=report.live),
+                _counted("destination", [texts.state(one.up) for one in report.destinations], live=report.live),
                 f"store {texts.size(store.bytes)}",
                 f"backlog {texts.size(store.backlog_bytes)} of {texts.size(store.backlog_limit_bytes)}",
             ]
@@ -73,10 +82,14 @@ def _summary(report: StatusReport) -> Text:
     )
 
 
-def _counted(what: str, states: Sequence[bool | None], *, live: bool) -> str:
+def _in_words(account: AccountStatus) -> str:
+    return TAKEN_OVER if is_taken_over(account) else texts.state(account.up)
+
+
+def _counted(what: str, states: Sequence[str], *, live: bool) -> str:
     """Say how many there are, and how many of them are not up."""
     whole = f"{len(states):,} {what}{'' if len(states) == 1 else 's'}"
-    counts = Counter(texts.state(up) for up in states if up is not True)
+    counts = Counter(how for how in states if how != texts.state(True))
     if not live or not states:
         return whole
     return f"{whole}: {', '.join(f'{count:,} {name}' for name, count in counts.items()) or 'up'}"
@@ -96,7 +109,7 @@ def _replicas(report: StatusReport) -> RenderableType:
         (
             one.name,
             text("live", "green") if one.live else text(f"lost {texts.duration(one.silent_secs)} ago", "dim"),
-            texts.count(one.accounts),
+            _held(one),
             one.version,
             texts.ago(one.started_at, report.at),
         )
@@ -105,8 +118,21 @@ def _replicas(report: StatusReport) -> RenderableType:
     return table("Replicas", ("replica", "state", "accounts", "version", "started"), rows, right=("accounts",))
 
 
+def _held(one: ReplicaStatus) -> str:
+    besides = f" (+{texts.count(one.unconfigured)} not configured)" if one.unconfigured else ""
+    return f"{texts.count(one.accounts)}{besides}"
+
+
 def _holder(account: AccountStatus) -> str:
     return account.holder or ("–" if account.held else f"nobody for {texts.duration(account.unheld_secs)}")
+
+
+def _source_state(report: StatusReport, account: AccountStatus, source: SourceStatus) -> Text:
+    if report.live and is_taken_over(account, source):
+        return text("taken over", "dim")
+    # A first catch-up may take hours, and is neither up nor down before its end.
+    catching_up = report.live and source.up is None and source.received > 0
+    return text("reading") if catching_up else _state(report, source.up)
 
 
 def _accounts(report: StatusReport, *, wide: bool) -> RenderableType:
@@ -114,9 +140,7 @@ def _accounts(report: StatusReport, *, wide: bool) -> RenderableType:
     shows_success = wide or not report.fleet
     for account, source in _sources(report):
         success = texts.ago(source.last_success_at, report.at) if report.live else "–"
-        # A first catch-up may take hours, and is neither up nor down before its end.
-        catching_up = report.live and source.up is None and source.received > 0
-        how = text("reading") if catching_up else _state(report, source.up)
+        how = _source_state(report, account, source)
         place = (account.name, _holder(account)) if report.fleet else (account.name,)
         when = (success,) if shows_success else ()
         row = (*place, source.name, how, *when, texts.duration(source.lag_secs))

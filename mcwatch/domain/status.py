@@ -214,8 +214,9 @@ class ConfigStatus(msgspec.Struct, frozen=True, kw_only=True):
 class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One of the processes that share a store.
 
-    ``silent_secs`` is how long ago it was heard of, ``accounts`` how many it holds. ``reason`` says what is wrong with
-    it: nothing is known of it, or it works by another configuration than it should.
+    ``silent_secs`` is how long ago it was heard of. ``accounts`` is how many it holds that are configured,
+    ``unconfigured`` how many besides whose events it still delivers. ``reason`` says what is wrong with it: nothing is
+    known of it, it works by another configuration than it should, or another one has its name.
     """
 
     name: str
@@ -225,6 +226,7 @@ class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
     silent_secs: float
     live: bool
     accounts: int = 0
+    unconfigured: int = 0
     reason: str = ""
     remedy: str = ""
 

@@ -17,6 +17,7 @@ from mcwatch.httpserver import coverage_bar, texts
 from mcwatch.httpserver.html import Html, join, tag
 from mcwatch.httpserver.parts import ago, anchor, facts, figure, fold, meter, pill, plural, readable, state, trouble
 
+TAKEN_OVER = "taken over, not tried yet"
 _MOST_CARDS = 12
 """So many accounts are shown in full; of more each has a line, and a page of its own."""
 _MOST_TROUBLED = 50
@@ -55,6 +56,18 @@ def rank(account: AccountStatus) -> int:
     if found:
         return 3 if found == {CoverState.REJECTED_GAP} else 2
     return _UNTRIED if account.up is None else _WELL
+
+
+def is_taken_over(account: AccountStatus, source: SourceStatus | None = None) -> bool:
+    """Tell whether an account, or a source of it, worked on another replica and was not tried by its holder yet."""
+    up, sources = (account.up, account.sources) if source is None else (source.up, [source])
+    return account.held and up is None and any(one.last_success_at for one in sources)
+
+
+def _state(account: AccountStatus, source: SourceStatus | None = None) -> Html:
+    if is_taken_over(account, source):
+        return pill(TAKEN_OVER, "idle")
+    return state(source.up if source else account.up)
 
 
 def _alone(report: StatusReport, name: str) -> Html:
@@ -96,7 +109,7 @@ def _row(account: AccountStatus, now: datetime) -> Html:
     return tag(
         "li",
         tag("a", account.name, href=f"/?account={quote(account.name, safe='')}", id=f"{key}-link"),
-        state(account.up),
+        _state(account),
         bars[0] if bars else tag("span", class_="bar"),
         tag("span", "read ", ago(last, now)),
         tag("span", f"behind {texts.duration(max(lags))}" if lags else ""),
@@ -130,7 +143,7 @@ def _card(account: AccountStatus, now: datetime) -> Html:
     key = anchor("account", account.name)
     return tag(
         "article",
-        tag("h3", tag("span", account.name), *_marks(account), _unheld(account), state(account.up)),
+        tag("h3", tag("span", account.name), *_marks(account), _unheld(account), _state(account)),
         trouble(account.reason, account.remedy, tone),
         *(_source(one, account, now) for one in account.sources),
         facts(*(_quota(one) for one in account.quota), *notes),
@@ -168,7 +181,7 @@ def _source(source: SourceStatus, account: AccountStatus, now: datetime) -> Html
     key = f"{anchor('account', account.name)}-{source.name}"
     return tag(
         "div",
-        tag("h4", readable(source.name), " ", state(source.up)),
+        tag("h4", readable(source.name), " ", _state(account, source)),
         Html("") if known else trouble(source.reason, source.remedy, tone),
         coverage_bar.panel(source.coverage, f"{key}-coverage", "Coverage") if source.coverage else "",
         facts(*numbers),

@@ -25,8 +25,15 @@ def _row(one: ReplicaStatus, report: StatusReport) -> Html:
         "tr",
         tag("th", f"{one.name}{this}", trouble(one.reason, one.remedy, "warn"), scope="row"),
         tag("td", pill("live", "good") if one.live else pill(f"lost {texts.duration(one.silent_secs)} ago", "idle")),
-        tag("td", texts.count(one.accounts)),
+        tag("td", texts.count(one.accounts), _besides(one)),
         tag("td", one.version),
         tag("td", moment(one.started_at, texts.ago(one.started_at, report.at))),
         id=anchor("replica", one.id),
     )
+
+
+def _besides(one: ReplicaStatus) -> Html:
+    """Return how many accounts more it holds, for their events only."""
+    if not one.unconfigured:
+        return Html("")
+    return tag("span", f" +{texts.count(one.unconfigured)} not configured", class_="quiet")

@@ -1,9 +1,10 @@
 """The top of the status page: is all well, what needs attention, the few figures that tell most."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from mcwatch.domain.status import CoverageStatus, Problem, StatusReport, problems
+from mcwatch.domain.status import AccountStatus, CoverageStatus, Problem, StatusReport, problems
 from mcwatch.httpserver import texts
+from mcwatch.httpserver.account_cards import TAKEN_OVER, is_taken_over
 from mcwatch.httpserver.coverage_bar import holes
 from mcwatch.httpserver.html import Html, tag
 from mcwatch.httpserver.parts import fold, moment, plural
@@ -102,15 +103,17 @@ def _holes_tile(known: list[CoverageStatus]) -> Html:
 def _verdict(report: StatusReport, wrong: int) -> tuple[str, str]:
     if wrong:
         return "bad", f"{wrong} {'thing needs' if wrong == 1 else 'things need'} attention"
-    untried = sum(account.up is None for account in report.accounts)
-    if untried:
-        return "idle", f"Starting: {plural(untried, 'account')} not tried yet"
+    states = [_state(account) for account in report.accounts]
+    if untried := states.count(texts.state(None)):
+        return "idle", f"Starting: {plural(untried, 'account')} {texts.state(None)}"
+    if taken_over := states.count(TAKEN_OVER):
+        return "idle", f"{plural(taken_over, 'account')} {TAKEN_OVER}"
     return ("good", "All is well") if report.healthy else ("bad", "Something needs attention")
 
 
 def _scope(report: StatusReport) -> str:
-    accounts = _counted([one.up for one in report.accounts], "account")
-    words = f"{accounts} · {_counted([one.up for one in report.destinations], 'destination')}"
+    accounts = _counted([_state(one) for one in report.accounts], "account")
+    words = f"{accounts} · {_counted([texts.state(one.up) for one in report.destinations], 'destination')}"
     return f"{words} · {replicas(report)}" if report.fleet else words
 
 
@@ -120,9 +123,14 @@ def replicas(report: StatusReport) -> str:
     return plural(len(report.fleet) - lost, "replica") + (f", {texts.count(lost)} lost" if lost else "")
 
 
-def _counted(ups: list[bool | None], noun: str) -> str:
-    text = plural(len(ups), noun)
-    parts = [f"{texts.count(number)} {texts.state(up)}" for up in (True, False, None) if (number := ups.count(up))]
+def _state(account: AccountStatus) -> str:
+    return TAKEN_OVER if is_taken_over(account) else texts.state(account.up)
+
+
+def _counted(states: Sequence[str], noun: str) -> str:
+    text = plural(len(states), noun)
+    order = (*map(texts.state, (True, False)), TAKEN_OVER, texts.state(None))
+    parts = [f"{texts.count(number)} {state}" for state in order if (number := states.count(state))]
     return f"{text}: {', '.join(parts)}" if parts else text
 
 

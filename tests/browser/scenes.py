@@ -175,7 +175,7 @@ def replicas() -> StatusReport:
     return msgspec.structs.replace(
         usual(), healthy=False, replica="mcwatch-0", accounts=[*held, unheld],
         fleet=[
-            replica("mcwatch-0", 1, accounts=1),
+            replica("mcwatch-0", 1, accounts=1, unconfigured=1),
             replica("mcwatch-1", 2, accounts=1, reason="mcwatch.yaml:14: no such key", remedy="mend the file"),
             replica("mcwatch-2", 3, live=False, silent_secs=312.4),
         ],

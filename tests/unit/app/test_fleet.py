@@ -1,6 +1,7 @@
 """What several replicas say of themselves, in one report."""
 
-from datetime import timedelta
+from dataclasses import replace as replace_replica
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -192,3 +193,72 @@ def test_what_a_replica_that_ends_still_holds_is_shown() -> None:
     ending = [_replica(A, _report("acme"), accounts=frozenset()), _replica(B, _report("beta"), accounts=frozenset())]
     fleet = Fleet(ending, [_lease(ACME, A), _lease(BETA, B), _lease(GONE, B)])
     assert ["acme", "beta"] == [one.name for one in merged(_report("acme"), fleet, A).accounts]
+
+
+def _read(at: datetime | None, new: int) -> list[SourceStatus]:
+    return [SourceStatus(name="message_finder", last_success_at=at, up=None if at is None else True, new=new)]
+
+
+def test_the_last_success_of_a_former_holder_stands_until_the_holder_has_one() -> None:
+    """The newest that any replica published, lost ones too; that it works here nobody claims."""
+    early, late = NOW - timedelta(seconds=90), NOW - timedelta(seconds=30)
+    former = [
+        replace(_report(), accounts=[AccountStatus(name="acme", up=True, sources=_read(at, new=4))])
+        for at in (late, early)
+    ]
+    fleet = Fleet(
+        [_replica(A), *(_replica(key, one, is_live=False) for key, one in zip((B, C), former, strict=True))],
+        [_lease(ACME, A)],
+    )
+    for sources, expected in (
+        (_read(None, new=5), (None, late, 5)),
+        (_read(NOW, new=6), (True, NOW, 6)),
+        ([], (None, late, 4)),
+    ):
+        own = replace(_report(), accounts=[AccountStatus(name="acme", sources=sources)])
+        [account] = merged(own, fleet, A).accounts
+        [source] = account.sources
+        assert ("a", None) == (account.holder, account.up)
+        assert expected == (source.up, source.last_success_at, source.new)
+
+
+def test_what_is_configured_nowhere_is_counted_apart() -> None:
+    """So that the replicas' accounts are together as many as are shown."""
+    fleet = Fleet([_replica(A), _replica(B, _report("beta"))], [_lease(ACME, A), _lease(GONE, A), _lease(BETA, B)])
+    report = merged(_report("acme"), fleet, A)
+    assert [(1, 1), (1, 0)] == [(one.accounts, one.unconfigured) for one in report.fleet]
+    assert sum(one.accounts for one in report.fleet) == len(report.accounts)
+
+
+def test_a_lost_replica_is_not_shown_beside_a_live_one_of_its_name() -> None:
+    """A pod that was restarted keeps its name; of several lost ones of a name the one last heard of is shown."""
+    one = _replica(A)
+    restarted = [replace_replica(one, id=UUID(int=9), is_live=False, silent_secs=40.0)]
+    gone = [
+        replace_replica(_replica(key, is_live=False), name="x", silent_secs=secs) for key, secs in ((B, 90.0), (C, 9.0))
+    ]
+    report = merged(_report(), Fleet([*restarted, one, *gone]), A)
+    assert [("a", True, 0.5), ("x", False, 9.0)] == [(one.name, one.live, one.silent_secs) for one in report.fleet]
+
+
+def test_live_replicas_of_one_name_are_told_apart_and_a_problem() -> None:
+    """Except for a moment after a kill, when the one killed still counts as live beside the one started instead."""
+    first, second = (UUID(f"{start}-0000-4000-8000-000000000000") for start in ("aaaa1111", "bbbb2222"))
+    names = ["node-3 (aaaa1111)", "node-3 (bbbb2222)"]
+    for started_secs_ago, silent_secs, expected in ((60.0, 2.0, [*map("replica {}".format, names)]), (5.0, 7.0, [])):
+        fleet = Fleet(
+            [
+                replace_replica(_replica(A), id=first, name="node-3", silent_secs=silent_secs),
+                replace_replica(
+                    _replica(A), id=second, name="node-3", started_at=NOW - timedelta(seconds=started_secs_ago)
+                ),
+            ],
+            [_lease(ACME, first), _lease(BETA, second)],
+        )
+        report = merged(_report("acme"), fleet, first)
+        assert (names, names[0]) == ([one.name for one in report.fleet], report.replica)
+        assert names == [one.holder for one in report.accounts]
+        assert expected == [one.subject for one in problems(report)]
+        assert {("two replicas are called node-3", "give each its own lease.replica")} >= {
+            (one.reason, one.remedy) for one in problems(report)
+        }

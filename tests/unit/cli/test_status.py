@@ -93,6 +93,20 @@ def test_replicas_are_told_where_there_are_some(program: Program, monkeypatch: p
     assert not [word for word in ("eplica", "held by") if word in out]
 
 
+def test_what_was_taken_over_is_not_called_untried(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is it reading for the first time; what a replica holds besides stands beside what is configured."""
+    report = scenes.replicas()
+    first = report.accounts[0]
+    sources = [msgspec.structs.replace(one, up=None) for one in first.sources]
+    taken = msgspec.structs.replace(first, up=None, sources=sources)
+    _store_says(monkeypatch, msgspec.structs.replace(report, accounts=[taken, *report.accounts[1:]]))
+    out = program.run("status").out
+
+    for words in ("1 taken over, not tried yet", "taken over ", "1 (+1 not configured)"):
+        assert words in out
+    assert "reading" not in out
+
+
 @pytest.mark.parametrize(
     ("report", "code"),
     [(quiet_report(), 0), (troubled_report(), 1), (msgspec.structs.replace(quiet_report(), live=False), 1)],

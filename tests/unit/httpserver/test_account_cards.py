@@ -89,3 +89,15 @@ def test_what_the_account_says_its_sources_do_not_repeat() -> None:
     card = account_cards.section(_report(scenes.broken().accounts[-1]))
 
     assert card.count("refuses the credentials") == 1
+
+
+def test_what_worked_on_another_replica_was_taken_over() -> None:
+    """Its last success stands; what nobody holds was taken over by nobody."""
+    sources = [msgspec.structs.replace(one, up=None) for one in scenes.account("a").sources]
+    account = AccountStatus(name="a", sources=sources)
+    text = Parsed(account_cards.section(_report(account))).text
+
+    assert text.count("taken over, not tried yet") == 3
+    assert "Last success 4 s ago" in text
+    assert not account_cards.is_taken_over(msgspec.structs.replace(account, held=False))
+    assert not account_cards.is_taken_over(AccountStatus(name="a", sources=[SourceStatus(name="message_finder")]))

@@ -97,6 +97,17 @@ def test_a_daemon_that_has_just_started_says_so() -> None:
     assert "nothing was read yet" in text
 
 
+def test_accounts_taken_over_are_not_said_to_start() -> None:
+    """They were polled a moment ago, by another replica."""
+    taken, other = scenes.well().accounts
+    taken = msgspec.structs.replace(taken, up=None)
+    text = Parsed(page.document(msgspec.structs.replace(scenes.well(), accounts=[taken, other]))).text
+
+    assert "1 account taken over, not tried yet" in text
+    assert "2 accounts: 1 up, 1 taken over, not tried yet" in text
+    assert "Starting" not in text
+
+
 def test_one_cause_is_one_thing_however_many_accounts_it_stops() -> None:
     """The accounts are named, up to a few."""
     text = Parsed(page.fragment(scenes.fleet(1000))).text
