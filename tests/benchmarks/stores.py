@@ -61,7 +61,7 @@ def measure() -> dict[str, Compared]:
     with PostgresServer(durable=True, settings={"shared_buffers": "256MB"}) as server:
         rounds = [asyncio.run(_round(server.url())) for _ in range(_ROUNDS)]
     return {
-        f"{NAME}_{work}": _compared(
+        work: _compared(
             min((one["postgres"][work] for one in rounds), key=lambda spent: spent.wall_secs),
             min((one["sqlite"][work] for one in rounds), key=lambda spent: spent.wall_secs),
         )
@@ -103,7 +103,6 @@ async def _work(store: Store, pages: Sequence[FinderPage]) -> dict[str, Spent]:
         await store.leases.beat(News([feed.account_id for feed in feeds]))
         await store.leases.take([feed.account_id for feed in feeds])
     events = len(feeds) * sum(len(page.rows) for page in pages)
-    found = {}
     async with _timed(events) as commits:
         await _commit_all(store, feeds, pages)
     async with _timed(events) as repeats:
@@ -111,11 +110,9 @@ async def _work(store: Store, pages: Sequence[FinderPage]) -> dict[str, Spent]:
     async with _timed(events) as deliveries:
         for feed in feeds:
             await _deliver(store, feed.account_id)
-    for name, spent in (("commit", commits), ("repeat", repeats), ("delivery", deliveries)):
-        found[name] = spent[0]
     if store.leases:
         await store.leases.leave()
-    return found
+    return {"postgres_commit": commits[0], "postgres_repeat": repeats[0], "postgres_delivery": deliveries[0]}
 
 
 async def _commit_all(store: Store, feeds: Sequence[Feed], pages: Sequence[FinderPage]) -> None:
