@@ -24,7 +24,7 @@ _real_getaddrinfo = socket.getaddrinfo
 hypothesis.settings.register_profile(
     "mcwatch",
     deadline=None,
-    max_examples=60,  # of hundreds of properties, so that all quick tests stay under a minute
+    max_examples=40,  # of hundreds of properties, so that all quick tests stay under a minute
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
     print_blob=True,
 )

@@ -23,7 +23,7 @@ from tests.fakes.postgres import PostgresServer, database
 pytestmark = pytest.mark.alone
 
 _SEED = 20261121
-_TIMES = 3
+_TIMES = 2
 """Every kind of fault happens so often."""
 _INTERVAL = "2s"
 _LEASE_SECS = 6.0

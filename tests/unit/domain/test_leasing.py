@@ -92,7 +92,7 @@ def _fleets(draw: st.DrawFn) -> Fleet:
     return _fleet(replicas, {account: draw(holders) for account in range(count)})
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(fleet=_fleets())
 def test_all_accounts_get_a_holder_and_then_nothing_moves(fleet: Fleet) -> None:
     """Acting one after the other, replicas come to rest, with every account held by somebody who may."""

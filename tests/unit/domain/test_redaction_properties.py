@@ -73,7 +73,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("action", [Action.DROP, Action.HASH])
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(natives=st.lists(_events(), max_size=2))
 def test_nothing_redacted_is_in_the_bytes(action: Action, natives: list[bytes]) -> None:
     """No hidden text occurs in the output, as it is, escaped or in lower case; what comes out is a native event."""
@@ -135,7 +135,7 @@ def test_a_domain_cut_twice_leaves_nothing(native: bytes) -> None:
     assert (None, None, None) == (event.message.from_envelope, event.message.from_header, event.message.to or None)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(first=_events(), second=_events(), key=st.binary(min_size=1))
 def test_equal_values_have_equal_hashes(first: bytes, second: bytes, key: bytes) -> None:
     """Two hashed subjects, or ids, are equal exactly where the values were."""

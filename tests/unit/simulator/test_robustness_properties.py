@@ -36,7 +36,7 @@ def test_any_item_is_answered(endpoint: Endpoint, item: dict[str, Any]) -> None:
     assert answer.encode()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=20))
 def test_any_body_is_read_or_refused(body: bytes) -> None:
     """A body is read, or refused with 400."""
@@ -47,14 +47,14 @@ def test_any_body_is_read_or_refused(body: bytes) -> None:
     assert status in {200, 400}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 4_000_000_000))
 def test_times_read_back(at: int) -> None:
     """A time as the API writes it is read as the same instant."""
     assert from_api(to_api(at)) == at
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.text(alphabet="0123456789-:TZ+ ,.MonJaUTCG", max_size=32) | st.sampled_from(TEXTS))
 def test_any_text_is_a_time_or_none(text: str) -> None:
     """No text breaks the reading of times."""

@@ -136,7 +136,7 @@ def described(event: Event) -> tuple[object, ...]:
     return event.kind, stay.type, event.message.id, stay.visit, stay.polls
 
 
-QueueMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=20)
+QueueMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=20)
 TestQueueMachine = QueueMachine.TestCase
 TestQueueMachine.__doc__ = "Any course of polls gives the events that plain bookkeeping gives."
 
