@@ -217,7 +217,7 @@ class Application:
             metrics=self.metrics,
             health=self.health,
             status=self.report,
-            snapshot=self.store.snapshot,
+            snapshot=self._snapshot,
             probe=self.store.ping,
             now=self.clock.now,
             hangs=lambda: bool(self.liveness.stuck(self.clock.monotonic())),
@@ -259,8 +259,8 @@ class Application:
         if leases is None:
             return own
         stored: Sequence[AccountStatus] = ()
-        if any(lease.holder is None for lease in fleet.leases):
-            stored = stored_accounts(await self._figures(), self.clock.now())
+        if self._read and any(lease.holder is None for lease in fleet.leases):
+            stored = stored_accounts(self._read, self.clock.now())
         return merged(own, fleet, leases.replica, stored)
 
     async def own_report(self) -> StatusReport:
@@ -280,9 +280,16 @@ class Application:
     async def _figures(self) -> StoreSnapshot:
         """Return what is stored; while the store gives no answer what it said last, beside which its trouble stands."""
         try:
-            async with asyncio.timeout(_FIGURES_SECS):
-                self._read = await self.store.snapshot()
-        except (StoreUnavailable, TimeoutError) as error:
+            self._read = await self._snapshot()
+        except StoreUnavailable:
             if self._read is None:
-                raise StoreUnavailable("the store has not answered yet", remedy="see the log") from error
+                raise
         return self._read
+
+    async def _snapshot(self) -> StoreSnapshot:
+        """Return what is stored, or raise StoreUnavailable before whoever looks at it has lost patience."""
+        try:
+            async with asyncio.timeout(_FIGURES_SECS):
+                return await self.store.snapshot()
+        except TimeoutError as error:
+            raise StoreUnavailable("the store does not answer", remedy="see the log") from error

@@ -70,5 +70,5 @@ async def test_a_status_without_any_figures_says_why(tmp_path: Path, monkeypatch
 
     async with Application(settings(tmp_path), clock=FakeClock(), rng=random.Random(1)) as application:
         monkeypatch.setattr(application.store, "snapshot", away)
-        with pytest.raises(StoreUnavailable, match="not answered yet"):
+        with pytest.raises(StoreUnavailable, match="the database is away"):
             await application.report()
