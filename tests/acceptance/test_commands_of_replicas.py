@@ -61,7 +61,7 @@ def _config(simulator: Simulator, webhook: Hook, url: str, replica: str) -> Conf
 
 
 def _bad(lines: list[bytes]) -> web.Response | None:
-    return web.Response(status=422) if any(b"bad" in line for line in lines) else None
+    return web.Response(status=422) if any(b'"subject":"bad ' in line for line in lines) else None
 
 
 @asynccontextmanager
