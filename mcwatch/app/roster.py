@@ -196,7 +196,8 @@ class Roster:
         # Not every figure of a source bears its name: where one is gone, all of the account's begin anew.
         poorer = [part.config.name for part in retired if not part.pollers.keys() <= self.pollers.keys()]
         self._forget_accounts(poorer)
-        self._forget_accounts(self._unusable - self.accounts.keys())
+        # Also of one that another replica holds something is shown here: for how long nobody has.
+        self._forget_accounts({*changes.accounts.removed, *self._unusable} - self.accounts.keys())
         self._unusable.clear()
         for component in (one for name in poorer if name in self.accounts for one in self.accounts[name].components):
             health.expect(component)

@@ -10,7 +10,8 @@ import zstandard
 
 from mcwatch.domain.errors import StoreCorrupt
 from mcwatch.domain.outbox import OutboxRow, Progress, Receipt, Rejected, Settlement, Standing
-from mcwatch.store.postgres.transaction import kept_text, milliseconds
+from mcwatch.store.postgres.transaction import kept_text
+from mcwatch.store.rows import milliseconds
 
 _MOST_ROWS = 64
 _SHRINKS = 4

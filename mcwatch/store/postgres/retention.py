@@ -16,7 +16,7 @@ from mcwatch.store.postgres import partitions, passages
 from mcwatch.store.postgres.coverage import expire_coverage
 from mcwatch.store.postgres.registry import release_destinations
 from mcwatch.store.postgres.seen import DAY_SECS, HISTORY_SECS, day_of
-from mcwatch.store.postgres.transaction import milliseconds
+from mcwatch.store.rows import milliseconds
 
 _ROOM = 500
 """What a piece may remove, give or take a place's worth: it has a writer to itself meanwhile."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from random import Random
 from types import TracebackType
@@ -214,8 +213,8 @@ class PostgresStore:
         def work(connection: Connection, held: Held) -> set[int]:
             if not held:
                 return set(mentioned)
-            written = settlement if mentioned <= set(held) else _of(settlement, held)
-            return set(mentioned.difference(held)) | outbox.settle(connection, written, now)
+            lost = set(mentioned.difference(held))
+            return lost | outbox.settle(connection, settlement.without(lost), now)
 
         return await self._threads.submit(work, Place(writer_for(settlement.destination), mentioned))
 
@@ -312,13 +311,3 @@ class PostgresStore:
     async def retried(self, delivered: Sequence[int], refused: Mapping[int, Refusal]) -> None:
         """Remove the dead letters that were delivered after all, and write the newest refusal to the others."""
         await self._threads.write(lambda connection: letters.retried(connection, delivered, refused.items()))
-
-
-def _of(settlement: Settlement, held: Held) -> Settlement:
-    """Return the part of a settlement that speaks of these accounts."""
-    return replace(
-        settlement,
-        progress=[one for one in settlement.progress if one.account_id in held],
-        rejected=[one for one in settlement.rejected if one.account_id in held],
-        handed=[one for one in settlement.handed if one.account_id in held],
-    )

@@ -1,6 +1,5 @@
 """A page's transaction: what a decision reads and everything that commits with it, one statement for each."""
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,9 +15,7 @@ from mcwatch.domain.window.coverage import Span
 from mcwatch.domain.window.ranges import Window
 from mcwatch.store.postgres import coverage, entries, passages
 from mcwatch.store.postgres.seen import Seen
-
-_KEPT_BYTES = 64 * 1024
-"""Of a row that cannot be read: enough to see what it is, where an answer of 16 MiB may be one such row."""
+from mcwatch.store.rows import KEPT_BYTES, milliseconds, problem_text
 
 _APPEND = (
     "WITH moved AS (UPDATE account SET head = head + %(count)s WHERE id = %(account)s RETURNING head)"
@@ -34,22 +31,9 @@ _QUARANTINE = (
 )
 
 
-def milliseconds(at: datetime) -> int:
-    """Return Unix time in milliseconds."""
-    return int(at.timestamp() * 1000)
-
-
 def kept_text(text: str) -> str:
     """Return a text as the server can keep it, which has no room for U+0000."""
     return text.replace("\0", "\ufffd")
-
-
-def _problem(row: Unreadable, kept_bytes: int) -> str:
-    problem = kept_text(row.problem)
-    if len(row.raw) <= kept_bytes:
-        return problem
-    digest = hashlib.sha256(row.raw).hexdigest()
-    return f"{problem} (the first {kept_bytes} of {len(row.raw)} bytes kept; SHA-256 of all {digest})"
 
 
 class PostgresPageTransaction:
@@ -174,8 +158,8 @@ class PostgresPageTransaction:
             (account_id, self._most_letters),
         ).fetchone()
         room = self._most_letters - (before[0] if before else 0)
-        sizes = [_KEPT_BYTES if at < room else 0 for at in range(len(rows))]
-        details = [_problem(row, kept_bytes) for row, kept_bytes in zip(rows, sizes, strict=True)]
+        sizes = [KEPT_BYTES if at < room else 0 for at in range(len(rows))]
+        details = [kept_text(problem_text(row, kept_bytes)) for row, kept_bytes in zip(rows, sizes, strict=True)]
         bodies = [row.raw[:kept_bytes] for row, kept_bytes in zip(rows, sizes, strict=True)]
         self._connection.execute(
             _QUARANTINE, (account_id, FailureReason.UNDECODABLE, milliseconds(observed_at), details, bodies)

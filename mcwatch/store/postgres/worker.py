@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from abc import ABC, abstractmethod
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ class Job:
             self.future.set_result(self.result)
 
 
-class Worker:
+class Worker(ABC):
     """A thread with a connection of its own. Subclasses say how a group of jobs is done."""
 
     def __init__(self, name: str, link: Link, place: str) -> None:
@@ -119,9 +120,9 @@ class Worker:
             group.append(job)
         return group
 
+    @abstractmethod
     def do(self, jobs: list[Job]) -> None:
         """Do the jobs; each has its result or its error then, and nothing is raised."""
-        raise NotImplementedError
 
     def meaning(self, error: BaseException) -> BaseException:
         """Return what an error means for whoever waits."""

@@ -8,7 +8,7 @@ import zstandard
 
 from mcwatch.domain.errors import StoreCorrupt
 from mcwatch.domain.outbox import OutboxRow, Receipt, Settlement, Standing
-from mcwatch.store.sqlite.transaction import milliseconds
+from mcwatch.store.rows import milliseconds
 
 _MOST_ROWS = 64
 

@@ -10,10 +10,11 @@ from enum import Enum
 from mcwatch.domain.fingerprint import TIMELESS
 from mcwatch.domain.outbox import Released
 from mcwatch.store.keep import Keep
+from mcwatch.store.rows import milliseconds
 from mcwatch.store.sqlite import passages
 from mcwatch.store.sqlite.coverage import expire_coverage
 from mcwatch.store.sqlite.registry import release_destinations
-from mcwatch.store.sqlite.transaction import SECOND_MASK, SLOT_BITS, milliseconds
+from mcwatch.store.sqlite.transaction import SECOND_MASK, SLOT_BITS
 
 _ROOM = 500
 """What a piece may remove: so many seconds of fingerprints or dead letters, or fewer outbox rows, which are larger."""

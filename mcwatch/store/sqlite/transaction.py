@@ -1,6 +1,5 @@
 """A page's transaction: what a decision reads and everything that commits with it."""
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from mcwatch.domain.passage import KeptPassage, Passage
 from mcwatch.domain.record import Unreadable
 from mcwatch.domain.window.coverage import Span
 from mcwatch.domain.window.ranges import Window
+from mcwatch.store.rows import KEPT_BYTES, milliseconds, problem_text
 from mcwatch.store.sqlite import coverage, passages
 
 SLOT_BITS = 34
@@ -23,26 +23,12 @@ SECOND_MASK = (1 << SLOT_BITS) - 1
 _DENSE = 4
 """A page whose seconds fill at least one in so many of their span is read as one range, which costs a third."""
 _HISTORY_SECS = 27 * 86_400
-_KEPT_BYTES = 64 * 1024
-"""Of a row that cannot be read: enough to see what it is, where an answer of 16 MiB may be one such row."""
 
 _REMEMBER = (
     "INSERT INTO seen (slot, marks, chains, touched_secs) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (slot) DO UPDATE SET marks = excluded.marks, chains = excluded.chains,"
     " touched_secs = excluded.touched_secs"
 )
-
-
-def milliseconds(at: datetime) -> int:
-    """Return Unix time in milliseconds."""
-    return int(at.timestamp() * 1000)
-
-
-def _problem(row: Unreadable, kept_bytes: int) -> str:
-    if len(row.raw) <= kept_bytes:
-        return row.problem
-    digest = hashlib.sha256(row.raw).hexdigest()
-    return f"{row.problem} (the first {kept_bytes} of {len(row.raw)} bytes kept; SHA-256 of all {digest})"
 
 
 class SqlitePageTransaction:
@@ -205,7 +191,7 @@ class SqlitePageTransaction:
             " WHERE destination_id IS NULL AND account_id = ? LIMIT ?)",
             (self._feed.account_id, self._most_letters),
         ).fetchone()
-        room = [_KEPT_BYTES if before + at < self._most_letters else 0 for at in range(len(rows))]
+        room = [KEPT_BYTES if before + at < self._most_letters else 0 for at in range(len(rows))]
         self._connection.executemany(
             "INSERT INTO dead_letter (destination_id, account_id, event_id, reason, detail, body, at_ms)"
             " VALUES (NULL, ?, '', ?, ?, ?, ?)",
@@ -213,7 +199,7 @@ class SqlitePageTransaction:
                 (
                     self._feed.account_id,
                     FailureReason.UNDECODABLE,
-                    _problem(row, kept_bytes),
+                    problem_text(row, kept_bytes),
                     row.raw[:kept_bytes],
                     milliseconds(observed_at),
                 )

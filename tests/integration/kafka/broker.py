@@ -5,16 +5,12 @@ listeners: a plain one, whose nameless user may do all, one with TLS and logins,
 and one with logins in the clear.
 """
 
-import fcntl
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 import trustme
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition  # type: ignore[import-untyped]  # it has no types
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]  # as above
@@ -24,60 +20,22 @@ from mcwatch.interfaces import Sink
 from mcwatch.sinks.kafka import KafkaSinkConfig
 from tests.acceptance.waiting import eventually
 from tests.fakes.http_server import free_port
+from tests.integration.jars import require_jars
 
 PASSWORDS: Final = {"alice": "s3cret-alice", "bob": "s3cret-bob"}
 _HERE: Final = Path(__file__).parent
-_JARS: Final = Path(__file__).parents[3] / "build" / "kafka"
-_DONE: Final = _JARS / "complete"
 _START_SECS: Final = 60.0
-_FETCH_SECS: Final = 540.0
 _MECHANISMS: Final = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 _LOGIN_MODULES: Final = "org.apache.kafka.common.security"
 # A node that lives for some seconds: little memory, and no time spent on optimising.
 _JAVA: Final = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
 
-def require_jars() -> Path:
-    """Return the directory of the server's jars, fetched if it must be.
-
-    Without Java (17 or newer, with its compiler) or Maven the test is skipped. Where they are there and the jars cannot
-    be had it is skipped too, or fails where components are required.
-    """
-    missing = [program for program in ("java", "javac", "mvn") if shutil.which(program) is None]
-    if missing:
-        pytest.skip(f"{' and '.join(missing)} not installed (Debian: default-jdk-headless, maven)")
-    _JARS.mkdir(parents=True, exist_ok=True)
-    with (_JARS / "lock").open("w") as lock:
-        # Another worker of pytest-xdist may be fetching them.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _DONE.exists():
-            _fetch()
-    return _JARS
-
-
-def _fetch() -> None:
-    command = ["mvn", "-q", "-B", "-f", str(_HERE / "pom.xml"), "dependency:copy-dependencies"]
-    try:
-        done = subprocess.run(
-            [*command, f"-DoutputDirectory={_JARS}"], capture_output=True, text=True, timeout=_FETCH_SECS, check=False
-        )
-        problem = done.stdout[-500:] if done.returncode else ""
-    except subprocess.TimeoutExpired:
-        problem = f"mvn took longer than {_FETCH_SECS:.0f} s"
-    if not problem:
-        _DONE.touch()
-        return
-    text = f"the jars of Kafka could not be fetched: {problem}"
-    if os.environ.get("MCWATCH_REQUIRE_COMPONENTS"):
-        pytest.fail(text)
-    pytest.skip(text)
-
-
 class KafkaBroker:
     """A node that can be killed and started again; its directory is thrown away with the test."""
 
     def __init__(self, directory: Path) -> None:
-        self._jars = require_jars()
+        self._jars = require_jars(_HERE / "pom.xml", "kafka")
         self._directory = directory
         self._data = directory / "data"
         self._plain, self._secure, self._open, self._controller = (free_port() for _ in range(4))

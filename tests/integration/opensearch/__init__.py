@@ -1,5 +1,5 @@
 """A real OpenSearch for the tests: the server's own jars, fetched by Maven, run as one node on loopback."""
 
-from tests.integration.opensearch.node import OpenSearch, require_jars
+from tests.integration.opensearch.node import OpenSearch
 
-__all__ = ["OpenSearch", "require_jars"]
+__all__ = ["OpenSearch"]

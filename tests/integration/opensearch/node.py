@@ -4,9 +4,6 @@ Its jars (about 53 MB) come from Maven's central repository through `mvn`, once,
 """
 
 import asyncio
-import fcntl
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -14,53 +11,14 @@ from typing import Any, Final, Self
 
 import aiohttp
 import msgspec
-import pytest
 
 from tests.acceptance.waiting import eventually
 from tests.fakes.http_server import free_port
+from tests.integration.jars import require_jars
 
 _HERE: Final = Path(__file__).parent
-_JARS: Final = Path(__file__).parents[3] / "build" / "opensearch"
-_DONE: Final = _JARS / "complete"
 _START_SECS: Final = 90.0
-_FETCH_SECS: Final = 540.0
 _JSON: Final = "application/json"
-
-
-def require_jars() -> Path:
-    """Return the directory of the server's jars, fetched if it must be.
-
-    Without Java (17 or newer, with its compiler) or Maven the test is skipped. Where they are there and the jars cannot
-    be had it is skipped too, or fails where components are required.
-    """
-    missing = [program for program in ("java", "javac", "mvn") if shutil.which(program) is None]
-    if missing:
-        pytest.skip(f"{' and '.join(missing)} not installed (Debian: default-jdk-headless, maven)")
-    _JARS.mkdir(parents=True, exist_ok=True)
-    with (_JARS / "lock").open("w") as lock:
-        # Another worker of pytest-xdist may be fetching them.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _DONE.exists():
-            _fetch()
-    return _JARS
-
-
-def _fetch() -> None:
-    command = ["mvn", "-q", "-B", "-f", str(_HERE / "pom.xml"), "dependency:copy-dependencies"]
-    try:
-        done = subprocess.run(
-            [*command, f"-DoutputDirectory={_JARS}"], capture_output=True, text=True, timeout=_FETCH_SECS, check=False
-        )
-        problem = done.stdout[-500:] if done.returncode else ""
-    except subprocess.TimeoutExpired:
-        problem = f"mvn took longer than {_FETCH_SECS:.0f} s"
-    if not problem:
-        _DONE.touch()
-        return
-    text = f"the jars of OpenSearch could not be fetched: {problem}"
-    if os.environ.get("MCWATCH_REQUIRE_COMPONENTS"):
-        pytest.fail(text)
-    pytest.skip(text)
 
 
 class OpenSearch:
@@ -74,7 +32,7 @@ class OpenSearch:
         self.url = f"http://127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> Self:
-        jars = await asyncio.to_thread(require_jars)
+        jars = await asyncio.to_thread(require_jars, _HERE / "pom.xml", "opensearch")
         command = ["java", "-Xmx512m", "-Djava.security.manager=allow", "-cp", f"{jars}/*", str(_HERE / "Node.java")]
         ports = [str(self._port), str(free_port())]
         with self._log.open("wb") as log:

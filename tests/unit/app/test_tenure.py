@@ -342,6 +342,29 @@ def test_an_account_that_nobody_holds_is_told(virtually: Callable[[Story], None]
     virtually(story)
 
 
+def test_nothing_is_told_of_an_account_taken_out_of_the_configuration(
+    virtually: Callable[[Story], None], tmp_path: Path
+) -> None:
+    """Also where another replica holds it: a figure that nobody renews any more would stand for ever."""
+
+    async def story(stage: _Stage) -> None:
+        stage.table.join(B, stage.ids.values())
+        for row in stage.table.rows.values():
+            row.holder = B
+        await asyncio.sleep(1)
+        assert 0.0 == stage.metric("account_unheld_seconds", account="north")
+        parts = stage.application.parts
+        changed = settings(tmp_path, *(account(name) for name in _NAMES[1:]))
+        prepared = await parts.prepare(changed, parts.changes(changed))
+        parts.show(prepared, parts.exchange(prepared))
+        assert stage.metric("account_unheld_seconds", account="north") is None
+        await asyncio.sleep(5)
+        assert stage.metric("account_unheld_seconds", account="north") is None
+        assert 0.0 == stage.metric("account_unheld_seconds", account="south")
+
+    virtually(story)
+
+
 def test_a_replica_that_ends_takes_nothing_more(virtually: Callable[[Story], None]) -> None:
     """It renews what it has while it drains, and leaves what becomes free to the others."""
 
