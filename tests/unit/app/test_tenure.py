@@ -1,97 +1,28 @@
 """Accounts that come to this replica and go from it."""
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
 
-from mcwatch.app import wiring
 from mcwatch.app.account import AccountPart
-from mcwatch.app.crew import Crew
-from mcwatch.app.tenure import Tenure
-from mcwatch.app.wiring import Application
 from mcwatch.domain.errors import ConfigError, StoreUnavailable
 from mcwatch.domain.page import Feed
-from mcwatch.pipeline.poller import Poller
-from mcwatch.store.sqlite import SqliteStore, StoreOptions
 from mcwatch.telemetry.health import STORE, ComponentKind
-from mcwatch.telemetry.liveness import Liveness
-from mcwatch.telemetry.metrics import Metrics
-from tests.fakes.clock import START
-from tests.fakes.leases import FakeLeases, LeaseTable
+from tests.unit.app.replica_stage import NAMES, A, B, SharedStore, Stage, stage_of
 from tests.unit.app.settings import account, settings
-from tests.virtual.clock import VirtualClock
 from tests.virtual.loop import run_virtually, virtual_loop
 from tests.virtual.threads import tied_to_virtual_time
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from mcwatch.pipeline.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.timeout(5)
-A, B = UUID(int=1), UUID(int=2)
-_NAMES = ("north", "south", "east", "west")
-
-
-class _SharedStore(SqliteStore):
-    """A store whose accounts are held by leases of a table in memory."""
-
-    leases: FakeLeases  # type: ignore[assignment]  # a file has none
-
-    async def feed(self, account: str, source: str) -> Feed:
-        """Register a feed and the account's lease."""
-        feed = await super().feed(account, source)
-        self.leases.table.enrol(feed.account_id, account)
-        return feed
-
-    def holds(self, account_id: int) -> bool:
-        """Ask the leases."""
-        return self.leases.holds(account_id)
-
-
-@dataclass
-class _Stage:
-    """A replica with four accounts whose pollers only note that they run."""
-
-    application: Application
-    tenure: Tenure
-    crew: Crew
-    leases: FakeLeases
-    polled: list[str] = field(default_factory=list)
-    soon: list[float | None] = field(default_factory=list)
-
-    @property
-    def table(self) -> LeaseTable:
-        """What replicas share."""
-        return self.leases.table
-
-    @property
-    def ids(self) -> dict[str, int]:
-        """The accounts' ids by name."""
-        return self.application.parts.account_ids
-
-    @property
-    def watched(self) -> set[str]:
-        """The accounts that are polled."""
-        running = {name.partition("/")[0] for name, task in self.crew.polling.items() if not task.done()}
-        assert running == set(self.application.parts.accounts)
-        return running
-
-    def metric(self, name: str, **labels: str) -> float | None:
-        """Return the value of a series."""
-        return self.application.metrics.registry.get_sample_value(f"mcwatch_{name}", labels)
-
-
-Story = Callable[[_Stage], Awaitable[None]]
+Story = Callable[[Stage], Awaitable[None]]
 
 
 @pytest.fixture
@@ -101,7 +32,7 @@ def virtually(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Stor
     def run(story: Story) -> None:
         async def main() -> None:
             with tied_to_virtual_time():
-                async with _stage(tmp_path, monkeypatch) as stage:
+                async with stage_of(tmp_path, monkeypatch) as stage:
                     await story(stage)
 
         run_virtually(main())
@@ -109,49 +40,15 @@ def virtually(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Stor
     return run
 
 
-@asynccontextmanager
-async def _stage(place: Path, monkeypatch: pytest.MonkeyPatch) -> "AsyncIterator[_Stage]":
-    clock = VirtualClock(virtual_loop(), START)
-    leases = FakeLeases(LeaseTable(clock), A)
-    polled: list[str] = []
-    soon: list[float | None] = []
-
-    def build(*_: object) -> SqliteStore:
-        options = StoreOptions(place / "mcwatch.db", reserve_bytes=0)
-        store = _SharedStore(options, clock=clock, metrics=Metrics())
-        store.leases = leases
-        return store
-
-    async def poll(poller: Poller, _draw: object, _pollers: int, soon_secs: float | None) -> None:
-        polled.append(poller._feed.account)
-        soon.append(soon_secs)
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(wiring, "build_store", build)
-    monkeypatch.setattr(_SharedStore, "leases", None)
-    monkeypatch.setattr(Poller, "run", poll)
-    config = settings(place, *(account(name) for name in _NAMES))
-    async with Application(config, clock=clock, rng=random.Random(1)) as application, asyncio.TaskGroup() as group:
-        liveness = Liveness(clock.monotonic)
-        crew = Crew(group, clock, random.Random(1), liveness, application.parts.account_names)
-        tenure = Tenure(
-            leases, application.parts, crew, application.own_report, clock=clock, metrics=application.metrics
-        )
-        task = crew.begin("lease", tenure.run)
-        yield _Stage(application, tenure, crew, leases, polled, soon)
-        for one in (task, *crew.polling.values()):
-            one.cancel()
-
-
 def test_a_replica_alone_takes_everything(virtually: Callable[[Story], None]) -> None:
     """With its first beat it holds and polls every account, and says so; before, nothing is shown of them."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         assert set() == stage.watched
         assert stage.metric("account_up", account="north") is None
         assert [] == list(stage.application.health.conditions(ComponentKind.ACCOUNT))
         await asyncio.sleep(1)
-        assert set(_NAMES) == stage.watched
+        assert set(NAMES) == stage.watched
         assert [None] * 4 == stage.soon
         assert (1.0, 0.0) == (
             stage.metric("account_held", account="north"),
@@ -159,7 +56,7 @@ def test_a_replica_alone_takes_everything(virtually: Callable[[Story], None]) ->
         )
         assert 1.0 == stage.metric("replicas")
         report = await stage.application.own_report()
-        assert set(_NAMES) == {one.name for one in report.accounts}
+        assert set(NAMES) == {one.name for one in report.accounts}
 
     virtually(story)
 
@@ -167,14 +64,14 @@ def test_a_replica_alone_takes_everything(virtually: Callable[[Story], None]) ->
 def test_a_joining_replica_is_handed_its_share(virtually: Callable[[Story], None]) -> None:
     """Half of the accounts are polled no longer, given up with their budgets, and leave no figures behind."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         await asyncio.sleep(1)
         north = stage.application.parts.accounts["north"].live.client
         north.go_on_from({"message_finder": 300.0})
         stage.table.join(B, stage.ids.values())
         await asyncio.sleep(5)
         assert 2 == len(stage.watched)
-        gone = set(_NAMES) - stage.watched
+        gone = set(NAMES) - stage.watched
         assert {"north", "south"} == gone
         free = {row.account for row in stage.table.rows.values() if row.holder is None}
         assert gone == free
@@ -190,7 +87,7 @@ def test_a_joining_replica_is_handed_its_share(virtually: Callable[[Story], None
 def test_an_account_goes_when_its_batches_have_ended(virtually: Callable[[Story], None]) -> None:
     """Nothing further of it is delivered, and what is under way is waited for, though not for ever."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         await asyncio.sleep(1)
         carrying = {stage.ids["north"]}
 
@@ -213,7 +110,7 @@ def test_an_account_goes_when_its_batches_have_ended(virtually: Callable[[Story]
 def test_an_account_that_could_not_be_handed_over_is_polled_again(virtually: Callable[[Story], None]) -> None:
     """The database goes away in the middle: what was stopped goes on until the hand-over comes off."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         await asyncio.sleep(1)
         tries = 0
 
@@ -230,7 +127,7 @@ def test_an_account_that_could_not_be_handed_over_is_polled_again(virtually: Cal
         assert {A} == {row.holder for row in stage.table.rows.values()}
         stage.table.heard.pop(B)
         await asyncio.sleep(7)
-        assert set(_NAMES) == stage.watched
+        assert set(NAMES) == stage.watched
 
     virtually(story)
 
@@ -238,7 +135,7 @@ def test_an_account_that_could_not_be_handed_over_is_polled_again(virtually: Cal
 def test_accounts_made_ready_before_the_database_went_are_polled(virtually: Callable[[Story], None]) -> None:
     """One account of many cannot be made ready: those before it are polled, and the others at the next beat."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         feed, asked = stage.application.store.feed, 0
 
         async def moody(account: str, source: str) -> Feed:
@@ -253,7 +150,7 @@ def test_accounts_made_ready_before_the_database_went_are_polled(virtually: Call
             await asyncio.sleep(1)
             assert {"north", "south"} == stage.watched
             await asyncio.sleep(5)
-        assert set(_NAMES) == stage.watched
+        assert set(NAMES) == stage.watched
 
     virtually(story)
 
@@ -261,7 +158,7 @@ def test_accounts_made_ready_before_the_database_went_are_polled(virtually: Call
 def test_what_a_lost_replica_held_is_taken_and_polled_soon(virtually: Callable[[Story], None]) -> None:
     """Within the lease's time, and with what the lost one had published of the requests' budget."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         stage.table.join(B, stage.ids.values())
         for account_id in stage.ids.values():
             row = stage.table.rows[account_id]
@@ -269,7 +166,7 @@ def test_what_a_lost_replica_held_is_taken_and_polled_soon(virtually: Callable[[
         await asyncio.sleep(10)
         assert set() == stage.watched
         await asyncio.sleep(20)
-        assert set(_NAMES) == stage.watched
+        assert set(NAMES) == stage.watched
         assert None not in stage.soon[1:]
         client = stage.application.parts.accounts["west"].live.client
         assert client.budget()["processing_queue"] > 60.0
@@ -280,19 +177,19 @@ def test_what_a_lost_replica_held_is_taken_and_polled_soon(virtually: Callable[[
 def test_a_database_out_of_reach_ends_polling_when_the_lease_has_lapsed(virtually: Callable[[Story], None]) -> None:
     """A short outage changes nothing; a long one ends what might be done elsewhere; then it goes on where it may."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         await asyncio.sleep(1)
         with capture_logs() as logs:
             stage.table.is_away = True
             await asyncio.sleep(15)
-            assert set(_NAMES) == stage.watched
+            assert set(NAMES) == stage.watched
             await asyncio.sleep(15)
             assert set() == stage.watched
             assert stage.metric("account_up", account="north") is None
             assert stage.application.health.condition(STORE).up is False
             stage.table.is_away = False
             await asyncio.sleep(5)
-            assert set(_NAMES) == stage.watched
+            assert set(NAMES) == stage.watched
             assert stage.application.health.condition(STORE).up
         events = [line["event"] for line in logs]
         assert ["lease_not_renewed", "accounts_lost", "lease_renewed_again"] == [
@@ -306,7 +203,7 @@ def test_a_database_out_of_reach_ends_polling_when_the_lease_has_lapsed(virtuall
 def test_accounts_that_others_have_taken_are_let_go(virtually: Callable[[Story], None]) -> None:
     """The next beat tells, and nothing of them runs or shows any more."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         await asyncio.sleep(1)
         stage.table.join(B, stage.ids.values())
         for name in ("north", "south"):
@@ -323,7 +220,7 @@ def test_accounts_that_others_have_taken_are_let_go(virtually: Callable[[Story],
 def test_an_account_that_nobody_holds_is_told(virtually: Callable[[Story], None]) -> None:
     """How long it has been so is a figure of every replica that is configured with it."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         await asyncio.sleep(1)
         assert 0.0 == stage.metric("account_unheld_seconds", account="north")
 
@@ -347,14 +244,14 @@ def test_nothing_is_told_of_an_account_taken_out_of_the_configuration(
 ) -> None:
     """Also where another replica holds it: a figure that nobody renews any more would stand for ever."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         stage.table.join(B, stage.ids.values())
         for row in stage.table.rows.values():
             row.holder = B
         await asyncio.sleep(1)
         assert 0.0 == stage.metric("account_unheld_seconds", account="north")
         parts = stage.application.parts
-        changed = settings(tmp_path, *(account(name) for name in _NAMES[1:]))
+        changed = settings(tmp_path, *(account(name) for name in NAMES[1:]))
         prepared = await parts.prepare(changed, parts.changes(changed))
         parts.show(prepared, parts.exchange(prepared))
         assert stage.metric("account_unheld_seconds", account="north") is None
@@ -368,7 +265,7 @@ def test_nothing_is_told_of_an_account_taken_out_of_the_configuration(
 def test_a_replica_that_ends_takes_nothing_more(virtually: Callable[[Story], None]) -> None:
     """It renews what it has while it drains, and leaves what becomes free to the others."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         await asyncio.sleep(1)
         await stage.tenure.end()
         stage.table.rows[stage.ids["north"]].holder = None
@@ -383,7 +280,7 @@ def test_a_replica_that_ends_takes_nothing_more(virtually: Callable[[Story], Non
 def test_whoever_was_silent_lets_others_be_heard_of_first(virtually: Callable[[Story], None]) -> None:
     """After an outage the first replica to be back takes nothing of another that comes back a moment later."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         stage.table.join(B, stage.ids.values())
         for name in ("north", "south"):
             stage.table.rows[stage.ids[name]].holder = B
@@ -406,7 +303,7 @@ def test_whoever_was_silent_lets_others_be_heard_of_first(virtually: Callable[[S
 def test_its_status_is_published(virtually: Callable[[Story], None]) -> None:
     """Others read in the table what this replica says of itself, anew a few times within a lease."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         await asyncio.sleep(25)
         assert b'"name":"north"' in stage.table.reports[A]
 
@@ -422,14 +319,14 @@ def test_a_budget_that_came_with_an_account_is_kept_until_it_begins(
 ) -> None:
     """What the last holder's requests have used up is not asked for twice, though the first try to begin fails."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         stage.table.rows[stage.ids["west"]].budget = {"processing_queue": 120.0}
         with monkeypatch.context() as patch:
-            patch.setattr(_SharedStore, "feed", _away)
+            patch.setattr(SharedStore, "feed", _away)
             await asyncio.sleep(1)
             assert set() == stage.watched
         await asyncio.sleep(3)
-        assert set(_NAMES) == stage.watched
+        assert set(NAMES) == stage.watched
         assert stage.application.parts.accounts["west"].live.client.budget()["processing_queue"] > 100.0
 
     virtually(story)
@@ -438,7 +335,7 @@ def test_a_budget_that_came_with_an_account_is_kept_until_it_begins(
 def test_a_report_that_takes_long_delays_no_beat(virtually: Callable[[Story], None]) -> None:
     """The status asks the store for its figures, which may take longer than a lease lasts."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         await asyncio.sleep(1)
 
         async def never() -> object:
@@ -448,7 +345,7 @@ def test_a_report_that_takes_long_delays_no_beat(virtually: Callable[[Story], No
             patch.setattr(stage.tenure, "_report", never)
             await asyncio.sleep(60)
             assert stage.table.lives(A)
-            assert set(_NAMES) == stage.watched
+            assert set(NAMES) == stage.watched
 
     virtually(story)
 
@@ -456,7 +353,7 @@ def test_a_report_that_takes_long_delays_no_beat(virtually: Callable[[Story], No
 def test_a_replica_that_ends_keeps_nobody_from_taking(virtually: Callable[[Story], None]) -> None:
     """While it drains it is configured with nothing: others do not leave it a share of what becomes free."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         await asyncio.sleep(1)
         assert frozenset(stage.ids.values()) == stage.table.configured[A]
         await stage.tenure.end()
@@ -471,7 +368,7 @@ def test_an_account_that_cannot_be_made_ready_is_left_to_others(
 ) -> None:
     """A file it names has gone from this machine: it is told once, shown as down while held here, and handed over."""
 
-    async def story(stage: _Stage) -> None:
+    async def story(stage: Stage) -> None:
         entered = AccountPart.open
 
         async def fail(part: AccountPart) -> None:
@@ -492,7 +389,7 @@ def test_an_account_that_cannot_be_made_ready_is_left_to_others(
             stage.table.heard.pop(B)
             monkeypatch.setattr(AccountPart, "open", entered)
             await asyncio.sleep(7)
-            assert set(_NAMES) == stage.watched
+            assert set(NAMES) == stage.watched
             assert stage.ids["north"] in stage.table.configured[A]
         assert 1 == [line["event"] for line in logs].count("account_unusable")
 
@@ -504,16 +401,16 @@ def test_a_replica_that_is_ended_while_accounts_begin_polls_none_of_them(
 ) -> None:
     """With a store that hangs the drain time is over first: nothing is started that nobody would end."""
 
-    async def story(stage: _Stage) -> None:
-        feed, asked = _SharedStore.feed, list[str]()
+    async def story(stage: Stage) -> None:
+        feed, asked = SharedStore.feed, list[str]()
 
-        async def hang_at_third(self: _SharedStore, name: str, source: str) -> Feed:
+        async def hang_at_third(self: SharedStore, name: str, source: str) -> Feed:
             asked.append(name)
             if len(asked) == 3:
                 await asyncio.Event().wait()
             return await feed(self, name, source)
 
-        monkeypatch.setattr(_SharedStore, "feed", hang_at_third)
+        monkeypatch.setattr(SharedStore, "feed", hang_at_third)
         await asyncio.sleep(1)
         assert {"north", "south"} == set(stage.application.parts.accounts)
         assert {} == stage.crew.polling

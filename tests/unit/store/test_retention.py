@@ -9,9 +9,10 @@ import pytest
 
 from mcwatch.domain.fingerprint import TIMELESS
 from mcwatch.store.keep import Keep
+from mcwatch.store.rows import milliseconds
 from mcwatch.store.sqlite.connection import open_writer
 from mcwatch.store.sqlite.retention import expire
-from mcwatch.store.sqlite.transaction import SLOT_BITS, milliseconds
+from mcwatch.store.sqlite.transaction import SLOT_BITS
 from tests.fakes.clock import FakeClock
 
 _KEEP = Keep(timedelta(days=31), timedelta(hours=24), timedelta(days=90))
