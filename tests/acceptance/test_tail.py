@@ -54,6 +54,7 @@ async def _listening(daemon: Daemon, simulator: Simulator, *tails: Process) -> N
 
     def shown() -> bool:
         _add(simulator, "early")
+        simulator.add_mail(subject="early and refused", received_ago_secs=1.0, life=[(0.0, "rejected")])
         return all(tail.stdout or not tail.alive for tail in tails)
 
     await eventually(shown)
@@ -67,18 +68,18 @@ async def test_tail_shows_what_is_recorded(place: Path, simulator: Simulator, we
         Daemon(place, _config(simulator, webhook)) as daemon,
         _tailing(place, "all") as everything,
         _tailing(place, "lines", "--output", "line", "--kind", "message.seen", "--route", "inbound") as lines,
-        _tailing(place, "none", "--status", "rejected") as nothing,
+        _tailing(place, "refused", "--status", "rejected") as refused,
     ):
-        await _listening(daemon, simulator, everything, lines)
+        await _listening(daemon, simulator, everything, lines, refused)
         _add(simulator, "first", "second")
         await eventually(lambda: {"first", "second"} <= set(_subjects(everything.stdout)))
         await eventually(lambda: '"second"' in lines.stdout)
         assert 0 == await daemon.stop()
-        for tail in (everything, lines, nothing):
-            assert 0 == await tail.exit_code()
+        for tail in (everything, lines, refused):
+            assert 0 == await tail.exit_code(), tail.stderr
             assert "mcwatch: the daemon has stopped\n" in tail.stderr
     assert set(webhook.event_ids) >= {json.loads(line)["event_id"] for line in everything.stdout.splitlines()}
-    assert "" == nothing.stdout
+    assert {"early and refused"} == set(_subjects(refused.stdout))
 
 
 async def test_tail_shows_the_past_first(place: Path, simulator: Simulator, webhook: Hook) -> None:
