@@ -4,6 +4,7 @@ It knows which account asks, and can leave some without an answer or refuse them
 """
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from types import TracebackType
@@ -69,6 +70,10 @@ class QuietApi:
         server = self._runner.server if self._runner else None
         tokens, queues, windows = (len(self.asked[path]) for path in (TOKEN, QUEUE, FINDER))
         return Asked(tokens, queues, windows, len(server.connections) if server else 0)
+
+    def asked_since(self, moment: float, within_secs: float = math.inf) -> list[float]:
+        """Return when queues and windows were asked for, from a moment on."""
+        return [at for path in _BODIES for at in self.asked[path] if moment <= at < moment + within_secs]
 
     async def _token(self, request: web.Request) -> web.Response:
         self.asked[TOKEN].append(time.monotonic())
