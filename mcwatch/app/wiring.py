@@ -275,7 +275,7 @@ class Application:
             paused=self.pressure.paused,
             is_full=self.store.full,
         )
-        return build_report(daemon, await self._figures())
+        return await build_report(daemon, await self._figures())
 
     async def _figures(self) -> StoreSnapshot:
         """Return what is stored; while the store gives no answer what it said last, beside which its trouble stands."""

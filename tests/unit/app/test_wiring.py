@@ -1,5 +1,6 @@
 """Putting a daemon together."""
 
+import asyncio
 import random
 from pathlib import Path
 
@@ -72,3 +73,27 @@ async def test_a_status_without_any_figures_says_why(tmp_path: Path, monkeypatch
         monkeypatch.setattr(application.store, "snapshot", away)
         with pytest.raises(StoreUnavailable, match="the database is away"):
             await application.report()
+
+
+async def test_the_status_of_many_accounts_leaves_time_for_other_things(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop turns while it is put together."""
+    loop, turns = asyncio.get_running_loop(), 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(turn)
+
+    many = settings(tmp_path, *(account(f"tenant-{number}") for number in range(60)))
+    async with Application(many, clock=FakeClock(), rng=random.Random(1)) as application:
+        figures = await application.store.snapshot()
+
+        async def at_once() -> StoreSnapshot:
+            return figures
+
+        monkeypatch.setattr(application.store, "snapshot", at_once)
+        loop.call_soon(turn)
+        assert 60 == len((await application.report()).accounts)
+        assert turns >= 2
