@@ -50,6 +50,15 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Write a ta
 AccountOption = Annotated[
     str, typer.Option("--account", metavar="NAME", help="The account.", autocompletion=complete_account)
 ]
+AccountsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--account",
+        metavar="NAME",
+        help="Accounts, * and ? allowed; may be repeated.",
+        autocompletion=complete_account,
+    ),
+]
 DestinationOption = Annotated[
     str, typer.Option("--destination", metavar="NAME", help="The destination.", autocompletion=complete_destination)
 ]

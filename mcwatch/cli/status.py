@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcwatch.cli.options import DEFAULT_CONFIG, ConfigOption, Output, OutputOption, StoreUrlOption
+from mcwatch.cli.options import DEFAULT_CONFIG, AccountsOption, ConfigOption, Output, OutputOption, StoreUrlOption
 
 if TYPE_CHECKING:
     from mcwatch.domain.status import StatusReport
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 _EVERY_SECS = 2.0
 
 
-def status(
+def status(  # noqa: PLR0913, PLR0917 - a parameter is an option of the command
     every: Annotated[
         float | None, typer.Argument(metavar="SECS", min=0.2, max=3600, help="With --watch: how often; 2 by default.")
     ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
+    account: AccountsOption = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until Ctrl-C.")] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="End with 1 unless a daemon runs and all is well.")
@@ -28,14 +29,21 @@ def status(
     """Show how accounts and destinations are.
 
     Asks the running daemon; without one, says what the store knows. Of a store that several replicas share, it says
-    what all of them tell. Exit codes: 0 shown (with --exit-code: all is
-    well), 1 neither could be asked (with --exit-code: or something needs attention), 2 wrong usage, 78 the
+    what all of them tell. Of more than 50 accounts a terminal shows those that are not well. With --account, all is
+    well when nothing is wrong with these and with what all accounts share. Exit codes: 0 shown (with --exit-code: all
+    is well), 1 neither could be asked (with --exit-code: or something needs attention), 2 wrong usage, 78 the
     configuration cannot be used, 130 interrupted.
     """
-    from mcwatch.cli.tables import print_json
+    from mcwatch.cli.picking import known_accounts, only_accounts
+    from mcwatch.cli.tables import console, print_json
 
     if every is not None and not watch:
         raise typer.BadParameter("is only for --watch", param_hint="SECS")
+    patterns = known_accounts(config, account or [])
+
+    def ask() -> "StatusReport":
+        return only_accounts(current(config, store_url), patterns)
+
     if watch:
         from mcwatch.cli.watching import watch_status
 
@@ -43,13 +51,13 @@ def status(
             raise typer.BadParameter(
                 "is for people; for programs, ask for --output json in a loop", param_hint="--watch"
             )
-        watch_status(lambda: current(config, store_url), every or _EVERY_SECS)
+        watch_status(ask, every or _EVERY_SECS, whole=bool(patterns))
         return
-    report = current(config, store_url)
+    report = ask()
     if output is Output.JSON:
         print_json(report)
     else:
-        show(report)
+        show(report, whole=bool(patterns) or not console().is_terminal)
     if exit_code and not (report.live and report.healthy):
         raise typer.Exit(1)
 
@@ -68,11 +76,11 @@ def current(config: Path, store_url: str | None) -> "StatusReport":
     return app.offline_status(settings.load(config))
 
 
-def show(report: "StatusReport") -> None:
-    """Print the report as tables, what needs attention first."""
+def show(report: "StatusReport", *, whole: bool) -> None:
+    """Print the report as tables, what needs attention first; unless ``whole``, few of many accounts."""
     from mcwatch.cli import status_tables
     from mcwatch.cli.tables import console
 
     out = console()
-    for part in status_tables.parts(report, out.width):
+    for part in status_tables.parts(report, out.width, whole=whole):
         out.print(part)

@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 
+import msgspec
 from rich.console import RenderableType
 from rich.text import Text
 
+from mcwatch.cli.picking import worth_a_look
 from mcwatch.cli.tables import hanging, state, table, text
 from mcwatch.domain.status import (
     AccountStatus,
@@ -15,10 +17,10 @@ from mcwatch.domain.status import (
     SearchStatus,
     SourceStatus,
     StatusReport,
-    problems,
 )
 from mcwatch.httpserver import texts
 from mcwatch.httpserver.account_cards import TAKEN_OVER, is_taken_over
+from mcwatch.httpserver.attention import attention
 
 _WIDE = 116
 """Columns of a terminal that shows every column of every table; on a narrower one the less telling are left out."""
@@ -33,30 +35,42 @@ class Detail(IntEnum):
     ALL = 2
 
 
-def parts(report: StatusReport, width: int, detail: Detail = Detail.ALL) -> Iterator[RenderableType]:
-    """Return what to print on a terminal of so many columns, in order."""
+def parts(
+    report: StatusReport, width: int, detail: Detail = Detail.ALL, *, whole: bool = True
+) -> Iterator[RenderableType]:
+    """Return what to print on a terminal of so many columns, in order; unless ``whole``, few of many accounts."""
     wide = width >= _WIDE
     yield _headline(report)
     yield _summary(report)
-    for problem in problems(report):
-        words = Text.assemble(text(problem.subject, "bold"), ": ", text(problem.reason))
+    for one in attention(report):
+        words = Text.assemble(text(one.named, "bold"), ": ", text(one.reason))
         yield hanging(Text("!", "bold red"), words)
-        if problem.remedy:
-            yield hanging(Text("  →"), text(problem.remedy))
+        if one.remedy:
+            yield hanging(Text("  →"), text(one.remedy))
     if report.fleet:
         yield ""
         yield _replicas(report)
+    listed, left_out = (report.accounts, 0) if whole else worth_a_look(report.accounts)
     yield ""
-    yield _accounts(report, wide=wide)
-    yield ""
+    yield from _of_accounts(msgspec.structs.replace(report, accounts=listed), detail, wide=wide)
+    if left_out:
+        more = f"{left_out:,} more {'account' if left_out == 1 else 'accounts'}"
+        yield text(f"{more}: --account NAME shows one, --account '*' all", "dim")
+        yield ""
+    yield _destinations(report)
+    yield from _destination_notes(report)
+
+
+def _of_accounts(report: StatusReport, detail: Detail, *, wide: bool) -> Iterator[RenderableType]:
+    if report.accounts:
+        yield _accounts(report, wide=wide)
+        yield ""
     if detail >= Detail.COVERAGE and any(source.searches for _, source in _sources(report)):
         yield _coverage(report, wide=wide)
         yield ""
     if detail is Detail.ALL and any(account.queues or account.quota for account in report.accounts):
         yield _budgets(report)
         yield ""
-    yield _destinations(report)
-    yield from _destination_notes(report)
 
 
 def _headline(report: StatusReport) -> Text:

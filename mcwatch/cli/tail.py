@@ -2,15 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from mcwatch.cli.completing import complete_account, complete_kind
-from mcwatch.cli.options import DEFAULT_CONFIG, ConfigOption, StoreUrlOption
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from mcwatch.cli.completing import complete_kind
+from mcwatch.cli.options import DEFAULT_CONFIG, AccountsOption, ConfigOption, StoreUrlOption
 
 
 class TailOutput(StrEnum):
@@ -42,10 +39,6 @@ _KindOption = Annotated[
         metavar="PATTERN", help="Kinds, such as message.* or queue.left; may be repeated.", autocompletion=complete_kind
     ),
 ]
-_AccountOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME", help="Accounts, * and ? allowed; may be repeated.", autocompletion=complete_account),
-]
 _SourceOption = Annotated[
     list[Source] | None, typer.Option(metavar="SOURCE", help=f"{' or '.join(Source)}; may be repeated.")
 ]
@@ -60,7 +53,7 @@ _StatusOption = Annotated[
 def tail(  # noqa: PLR0913, PLR0917 - a parameter is an option of the command
     config: ConfigOption = DEFAULT_CONFIG,
     kind: _KindOption = None,
-    account: _AccountOption = None,
+    account: AccountsOption = None,
     source: _SourceOption = None,
     route: _RouteOption = None,
     status: _StatusOption = None,
@@ -89,12 +82,13 @@ def tail(  # noqa: PLR0913, PLR0917 - a parameter is an option of the command
     """
     from mcwatch.cli.following import follow, follow_fleet
     from mcwatch.cli.outline import store_file
+    from mcwatch.cli.picking import known_accounts
     from mcwatch.cli.tables import console
     from mcwatch.domain.tailing import TailRequest
 
     request = TailRequest(
         kinds=_known_kinds(kind or []),
-        accounts=_known_accounts(config, account or []),
+        accounts=known_accounts(config, account or []),
         sources=list(source or ()),
         routes=list(route or ()),
         statuses=_known_statuses(status or []),
@@ -122,22 +116,6 @@ def _known_kinds(patterns: list[str]) -> list[str]:
         if not any(fnmatchcase(kind, pattern) for kind in EventKind):
             raise typer.BadParameter(
                 f"{pattern!r} fits no kind of event; {suggestion(pattern, EventKind)}", param_hint="--kind"
-            )
-    return patterns
-
-
-def _known_accounts(config: "Path", patterns: list[str]) -> list[str]:
-    """Return the patterns; one that fits nothing is said, but may be of an account that is gone."""
-    from fnmatch import fnmatchcase
-
-    from mcwatch.cli.outline import outline
-    from mcwatch.cli.suggesting import suggestion
-
-    names = outline(config).accounts
-    for pattern in patterns:
-        if names and not any(fnmatchcase(name, pattern) for name in names):
-            raise typer.BadParameter(
-                f"there is no account {pattern!r}; {suggestion(pattern, names)}", param_hint="--account"
             )
     return patterns
 

@@ -14,8 +14,10 @@ from mcwatch.domain.errors import ConfigError, McwatchError
 from mcwatch.domain.status import StatusReport
 
 
-def watch_status(ask: Callable[[], StatusReport], every_secs: float) -> None:
+def watch_status(ask: Callable[[], StatusReport], every_secs: float, *, whole: bool) -> None:
     """Redraw what ``ask`` returns, and at once when the terminal's size changes; ends by KeyboardInterrupt.
+
+    Unless ``whole``, few of many accounts are shown.
 
     When the daemon stops, its last report stays and says so. Raises typer.BadParameter where there is no terminal, and
     what ``ask`` raises at first.
@@ -25,7 +27,7 @@ def watch_status(ask: Callable[[], StatusReport], every_secs: float) -> None:
         raise typer.BadParameter(
             "needs a terminal; for programs, ask for --output json in a loop", param_hint="--watch"
         )
-    watched = _Watched(ask)
+    watched = _Watched(ask, whole=whole)
     # A signal that waits to be taken interrupts nothing, and ends the wait below at once.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})
     with Live(console=out, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
@@ -38,8 +40,9 @@ def watch_status(ask: Callable[[], StatusReport], every_secs: float) -> None:
 class _Watched:
     """The last report, and whether it is still true."""
 
-    def __init__(self, ask: Callable[[], StatusReport]) -> None:
+    def __init__(self, ask: Callable[[], StatusReport], *, whole: bool = False) -> None:
         self._ask = ask
+        self._whole = whole
         self._report = ask()
         self._trouble = ""
 
@@ -66,7 +69,7 @@ class _Watched:
         return shown
 
     def _shown(self, out: Console, detail: status_tables.Detail) -> Group:
-        return Group(self._line(detail), *status_tables.parts(self._report, out.width, detail))
+        return Group(self._line(detail), *status_tables.parts(self._report, out.width, detail, whole=self._whole))
 
     def _line(self, detail: status_tables.Detail) -> Text:
         at = f"{self._report.at:%Y-%m-%d %H:%M:%S} UTC"

@@ -22,7 +22,7 @@ _MOST_CARDS = 12
 """So many accounts are shown in full; of more each has a line, and a page of its own."""
 _MOST_TROUBLED = 50
 _MOST_NAMED_HOLES = 2
-_WELL, _UNTRIED = 5, 4
+WELL, _UNTRIED = 5, 4
 _LOW_QUOTA = 0.1
 
 
@@ -55,7 +55,7 @@ def rank(account: AccountStatus) -> int:
     found = {run.state for source in account.sources for run in coverage_bar.holes(source.coverage)}
     if found:
         return 3 if found == {CoverState.REJECTED_GAP} else 2
-    return _UNTRIED if account.up is None else _WELL
+    return _UNTRIED if account.up is None else WELL
 
 
 def is_taken_over(account: AccountStatus, source: SourceStatus | None = None) -> bool:

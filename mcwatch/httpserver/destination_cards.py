@@ -4,9 +4,9 @@ from datetime import datetime
 
 from mcwatch.domain.status import ConfigStatus, DestinationStatus, StatusReport, StoreStatus
 from mcwatch.httpserver import texts
+from mcwatch.httpserver.attention import PAUSES
 from mcwatch.httpserver.html import Html, tag
 from mcwatch.httpserver.parts import ago, anchor, facts, figure, meter, pill, plural, state, trouble
-from mcwatch.httpserver.summary import PAUSES
 
 _STORE_TONES = {"ok": "good", "full": "bad", "unavailable": "bad", "corrupt": "bad"}
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-from mcwatch.domain.status import AccountStatus, CoverageStatus, Problem, StatusReport, problems
+from mcwatch.domain.status import AccountStatus, CoverageStatus, StatusReport
 from mcwatch.httpserver import texts
 from mcwatch.httpserver.account_cards import TAKEN_OVER, is_taken_over
+from mcwatch.httpserver.attention import Attention, attention
 from mcwatch.httpserver.coverage_bar import holes
 from mcwatch.httpserver.html import Html, tag
 from mcwatch.httpserver.parts import fold, moment, plural
 
-_MOST_NAMED = 5
 _MOST_LISTED = 8
 _SHAPES = {
     "good": '<path d="M7 12.5l3.2 3.2L17 9"/>',
@@ -20,16 +20,6 @@ _LOGO = Html(
     '<svg class="logo" viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="8"></rect>'
     '<path d="M6 11.5l10 7 10-7M6 10h20v12.5H6z"></path></svg>'
 )
-
-
-PAUSES = {
-    "backlog": (
-        "the backlog of undelivered events has reached its limit",
-        "polling goes on by itself when destinations take events again; nothing is lost meanwhile",
-    ),
-    "store": ("the store takes no writes", "polling goes on by itself when it does; nothing is lost meanwhile"),
-}
-"""Why polling rests, and what becomes of it, in words."""
 
 
 def header(report: StatusReport | None = None) -> Html:
@@ -44,15 +34,15 @@ def header(report: StatusReport | None = None) -> Html:
 
 def headline(report: StatusReport) -> Html:
     """Return the verdict, announced when it changes, and below it what is wrong with what to do."""
-    groups = _grouped(problems(report))
-    tone, words = _verdict(report, len(groups))
+    wrong = attention(report)
+    tone, words = _verdict(report, len(wrong))
     verdict = tag(
         "div",
         Html(f'<svg viewBox="0 0 24 24" aria-hidden="true"><circle cx="12" cy="12" r="11"/>{_SHAPES[tone]}</svg>'),
         tag("h2", words),
         role="status",
     )
-    items = [_item(subjects, reason, remedy) for (reason, remedy), subjects in groups.items()]
+    items = [_item(one) for one in wrong]
     more: str = ""
     if len(items) > _MOST_LISTED:
         rest = tag("ul", *items[_MOST_LISTED:])
@@ -134,21 +124,10 @@ def _counted(states: Sequence[str], noun: str) -> str:
     return f"{text}: {', '.join(parts)}" if parts else text
 
 
-def _grouped(found: Iterable[Problem]) -> dict[tuple[str, str], list[str]]:
-    """Put subjects together that have one reason and remedy: an expired secret may stop a hundred accounts."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for one in found:
-        why = PAUSES.get(one.reason, (one.reason, one.remedy)) if one.subject == "polling pauses" else None
-        groups.setdefault(why or (one.reason, one.remedy), []).append(one.subject)
-    return groups
-
-
-def _item(subjects: list[str], reason: str, remedy: str) -> Html:
-    named = ", ".join(subjects[:_MOST_NAMED])
-    if len(subjects) > _MOST_NAMED:
-        named += f" and {len(subjects) - _MOST_NAMED:,} more"
-    todo = tag("span", f"→ {remedy}", class_="remedy") if remedy else ""
-    return tag("li", tag("strong", named[:1].upper() + named[1:]), " ", tag("span", reason), todo)
+def _item(one: Attention) -> Html:
+    named = one.named
+    todo = tag("span", f"→ {one.remedy}", class_="remedy") if one.remedy else ""
+    return tag("li", tag("strong", named[:1].upper() + named[1:]), " ", tag("span", one.reason), todo)
 
 
 def _tile(name: str, value: str, note: str, tone: str = "") -> Html:
