@@ -1,5 +1,6 @@
 """What holds for every test: no network but loopback, a clean environment, a time limit, counterparts on request."""
 
+import gc
 import os
 import shutil
 import signal
@@ -40,6 +41,17 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+
+def pytest_collection() -> None:
+    """Search for no garbage while thousands of tests are made, which stay to the end."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Leave them out of each later search, too. Both together save the quick tests seconds."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
