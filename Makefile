@@ -54,8 +54,9 @@ run: $(VENV)/.stamp-run ## Run the demo: the daemon against the built-in simulat
 demo: run
 
 test: $(VENV)/.stamp-counterparts build/appinspect/.stamp ## Run all tests, with the Debian packages they use where those may be installed
-	@# npm comes with some builds of Node.js and apart from others, whose package excludes theirs.
+	@# npm comes with some builds of Node.js and apart from others, whose package excludes theirs; a JDK of any make will do.
 	@scripts/install-packages $$(sed 's/#.*//' tests/system-packages.txt) $$(command -v npm >/dev/null || echo npm) \
+		$$(command -v javac >/dev/null || echo default-jdk-headless) $$(command -v mvn >/dev/null || echo maven) \
 		|| echo "Tests that need these packages are skipped; each skip below names what it lacks." >&2
 	@$(MAKE) --no-print-directory build/browser/.stamp
 	$(PYTEST) -n 2 $(QUICK_TESTS)

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import hypothesis
@@ -43,15 +43,15 @@ structlog.configure(
 )
 
 
-def pytest_collection() -> None:
-    """Search for no garbage while thousands of tests are made, which stay to the end."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Search for no garbage while thousands of tests are made, and never among them: that saves seconds."""
     gc.disable()
-
-
-def pytest_collection_finish() -> None:
-    """Leave them out of each later search, too. Both together save the quick tests seconds."""
-    gc.freeze()
-    gc.enable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

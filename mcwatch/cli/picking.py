@@ -1,13 +1,11 @@
 """The accounts that a command shows: those asked for, else all, or of many those that need somebody."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import msgspec
 import typer
 
-from mcwatch.cli.outline import outline
 from mcwatch.cli.suggesting import suggestion
 from mcwatch.domain.status import AccountStatus, StatusReport, problems
 from mcwatch.httpserver.account_cards import WELL, rank
@@ -16,9 +14,8 @@ _MOST_ACCOUNTS = 50
 """More rows than this nobody reads on a terminal."""
 
 
-def known_accounts(config: Path, patterns: list[str]) -> list[str]:
-    """Return the patterns; raises typer.BadParameter for one that fits no account of the configuration."""
-    names = outline(config).accounts
+def known_accounts(names: Collection[str], patterns: list[str]) -> list[str]:
+    """Return the patterns; raises typer.BadParameter for one that fits none of the names, where there are any."""
     for pattern in patterns:
         if names and not any(fnmatchcase(name, pattern) for name in names):
             raise typer.BadParameter(
@@ -27,13 +24,15 @@ def known_accounts(config: Path, patterns: list[str]) -> list[str]:
     return patterns
 
 
-def only_accounts(report: StatusReport, patterns: Sequence[str]) -> StatusReport:
+def only_accounts(report: StatusReport, patterns: list[str]) -> StatusReport:
     """Return what the report says of accounts that fit a pattern; without any, all of it.
 
-    Whether all is well is then told of these, and of what all accounts share.
+    Whether all is well is then told of these, and of what all accounts share. Raises typer.BadParameter for a pattern
+    that fits none of those reported, which may be in no configuration any more.
     """
     if not patterns:
         return report
+    known_accounts([one.name for one in report.accounts], patterns)
     accounts = [one for one in report.accounts if any(fnmatchcase(one.name, pattern) for pattern in patterns)]
     picked = msgspec.structs.replace(report, accounts=accounts)
     return msgspec.structs.replace(picked, healthy=report.live and not problems(picked))

@@ -34,12 +34,12 @@ def status(  # noqa: PLR0913, PLR0917 - a parameter is an option of the command
     is well), 1 neither could be asked (with --exit-code: or something needs attention), 2 wrong usage, 78 the
     configuration cannot be used, 130 interrupted.
     """
-    from mcwatch.cli.picking import known_accounts, only_accounts
+    from mcwatch.cli.picking import only_accounts
     from mcwatch.cli.tables import console, print_json
 
     if every is not None and not watch:
         raise typer.BadParameter("is only for --watch", param_hint="SECS")
-    patterns = known_accounts(config, account or [])
+    patterns = account or []
 
     def ask() -> "StatusReport":
         return only_accounts(current(config, store_url), patterns)

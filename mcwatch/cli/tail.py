@@ -81,14 +81,14 @@ def tail(  # noqa: PLR0913, PLR0917 - a parameter is an option of the command
     configuration cannot be used, 130 interrupted.
     """
     from mcwatch.cli.following import follow, follow_fleet
-    from mcwatch.cli.outline import store_file
+    from mcwatch.cli.outline import outline, store_file
     from mcwatch.cli.picking import known_accounts
     from mcwatch.cli.tables import console
     from mcwatch.domain.tailing import TailRequest
 
     request = TailRequest(
         kinds=_known_kinds(kind or []),
-        accounts=known_accounts(config, account or []),
+        accounts=known_accounts(outline(config).accounts if account else (), account or []),
         sources=list(source or ()),
         routes=list(route or ()),
         statuses=_known_statuses(status or []),

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
@@ -16,12 +16,12 @@ _FETCH_SECS: Final = 540.0
 def require_jars(pom: Path, name: str) -> Path:
     """Return the directory of a server's jars, ``build/<name>``, fetched if they must be.
 
-    Without Java (17 or newer, with its compiler) or Maven the test is skipped. Where they are there and the jars cannot
-    be had it is skipped too, or fails where components are required.
+    Without Java (17 or newer, with its compiler), Maven or the jars the test is skipped, or fails where components are
+    required.
     """
     missing = [program for program in ("java", "javac", "mvn") if shutil.which(program) is None]
     if missing:
-        pytest.skip(f"{' and '.join(missing)} not installed (Debian: default-jdk-headless, maven)")
+        _lacks(f"{' and '.join(missing)} not installed (Debian: default-jdk-headless, maven)")
     jars = _BUILD / name
     jars.mkdir(parents=True, exist_ok=True)
     with (jars / "lock").open("w") as lock:
@@ -44,7 +44,10 @@ def _fetch(pom: Path, jars: Path) -> None:
     if not problem:
         (jars / "complete").touch()
         return
-    text = f"the jars of {jars.name} could not be fetched: {problem}"
+    _lacks(f"the jars of {jars.name} could not be fetched: {problem}")
+
+
+def _lacks(text: str) -> NoReturn:
     if os.environ.get("MCWATCH_REQUIRE_COMPONENTS"):
         pytest.fail(text)
     pytest.skip(text)

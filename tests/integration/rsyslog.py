@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import socket
@@ -246,10 +247,13 @@ async def sink_to(rsyslog: Rsyslog, **options: Any) -> AsyncIterator[Sink]:  # n
 
 
 def require_modules(names: list[str]) -> None:
-    """Skip the test where rsyslogd lacks a plug-in."""
+    """Skip the test where rsyslogd lacks a plug-in, or fail it where components are required."""
     for name in names:
         if not any((directory / f"{name}.so").exists() for directory in _PLUGINS):
-            pytest.skip(f"rsyslogd has no {name} (tests/system-packages.txt)")
+            text = f"rsyslogd has no {name} (tests/system-packages.txt)"
+            if os.environ.get("MCWATCH_REQUIRE_COMPONENTS"):
+                pytest.fail(text)
+            pytest.skip(text)
 
 
 def _message(fields: dict[str, Any]) -> Message:

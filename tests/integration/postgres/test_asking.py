@@ -30,7 +30,6 @@ from mcwatch.domain.tailing import TailRequest
 from mcwatch.httpserver.control import ControlRoute, acting_route
 from mcwatch.settings import Settings
 from mcwatch.store.postgres import PostgresStore
-from tests.contract.postgres_database import emptied_database
 from tests.contract.store_kit import native, rejected
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.postgres import PostgresServer, database, shared_url
@@ -46,12 +45,6 @@ def _logging_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the process its logging, which the other tests listen to."""
     monkeypatch.setattr(offline, "configure", lambda _: None)
     monkeypatch.setattr(checks, "configure", lambda _: None)
-
-
-@pytest.fixture
-def url() -> str:
-    """Give an empty database with our schema."""
-    return emptied_database()
 
 
 def _settings(url: str) -> Settings:

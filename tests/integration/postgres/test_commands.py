@@ -4,16 +4,9 @@ import psycopg
 import pytest
 
 from mcwatch.domain.errors import MisconfiguredError
-from tests.contract.postgres_database import emptied_database
 from tests.integration.postgres.replicas import account, lapse, replica, scalar
 
 _NEXT = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"
-
-
-@pytest.fixture
-def url() -> str:
-    """Give an empty database with our schema."""
-    return emptied_database()
 
 
 async def test_command_goes_to_the_holder_of_its_account(url: str) -> None:

@@ -10,15 +10,8 @@ from mcwatch.domain.errors import LeaseLost, StoreUnavailable
 from mcwatch.domain.leasing import News
 from mcwatch.store.postgres import PostgresOptions, PostgresStore
 from mcwatch.telemetry.metrics import Metrics
-from tests.contract.postgres_database import emptied_database
 from tests.fakes.clock import FakeClock
 from tests.integration.postgres.replicas import account, append, beat, delivered, lapse, replica, scalar
-
-
-@pytest.fixture
-def url() -> str:
-    """Give an empty database with our schema."""
-    return emptied_database()
 
 
 async def test_account_is_held_and_delivered_by_whoever_took_it(url: str) -> None:

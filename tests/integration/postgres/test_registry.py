@@ -11,7 +11,6 @@ import pytest
 from mcwatch.domain.event import FINDER, QUEUE
 from mcwatch.domain.outbox import Progress, Released, Settlement
 from mcwatch.store.postgres import outbox, registry
-from tests.contract.postgres_database import emptied_database
 from tests.fakes.clock import FakeClock
 
 pytestmark = pytest.mark.timeout(15)
@@ -19,12 +18,6 @@ pytestmark = pytest.mark.timeout(15)
 _NOW = FakeClock().now()
 
 Connection = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def url() -> str:
-    """Give an empty store."""
-    return emptied_database()
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from mcwatch.store.postgres.errors import StoreContended
 from mcwatch.store.postgres.link import Link
 from mcwatch.store.postgres.worker import Held, Job, Reader, Work, Worker
 from mcwatch.store.postgres.writer import Writer
-from tests.contract.postgres_database import emptied_database
 from tests.fakes.clock import FakeClock
 from tests.integration.postgres.replicas import scalar
 
@@ -25,12 +24,6 @@ _HELD = {1, 2}
 
 def _fence(_: Connection, account_ids: Collection[int]) -> Collection[int]:
     return _HELD.intersection(account_ids)
-
-
-@pytest.fixture
-def url() -> str:
-    """Give an empty database with our schema."""
-    return emptied_database()
 
 
 def _link(url: str, **limits: float) -> Link:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-import yaml
+import typer
 from rich.console import Console
 
 from mcwatch.cli.picking import only_accounts, worth_a_look
@@ -21,11 +21,7 @@ from tests.unit.httpserver.reports import troubled_report
 
 @pytest.fixture
 def of_a_fleet(program: Program, monkeypatch: pytest.MonkeyPatch) -> Program:
-    """Return a program whose configuration and store have 60 accounts, one of them down."""
-    config = yaml.safe_load(program.config.read_text())
-    [account] = config["accounts"]
-    config["accounts"] = [account | {"name": f"tenant-{number:04}"} for number in range(60)]
-    program.config.write_text(yaml.safe_dump(config))
+    """Return a program whose store tells of 60 accounts, one of them down, none of them in the configuration."""
     report = scenes.fleet(60)
 
     def offline_status(_settings: Settings) -> StatusReport:
@@ -100,6 +96,8 @@ def test_the_verdict_is_that_of_the_accounts_picked() -> None:
     assert only_accounts(report, ["tenant-0004"]).healthy
     assert not only_accounts(report, ["tenant-000?"]).healthy
     assert only_accounts(report, []) is report
+    with pytest.raises(typer.BadParameter, match="tenant-0061"):
+        only_accounts(report, ["tenant-0004", "tenant-0061"])
     stopped = msgspec.structs.replace(report, live=False)
     assert not only_accounts(stopped, ["tenant-0004"]).healthy
 

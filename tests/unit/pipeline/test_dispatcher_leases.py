@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from mcwatch.domain.delivery import Batch, Verdicts
 from mcwatch.domain.errors import TransientError
 from mcwatch.domain.outbox import Receipt, Settlement, StoreSnapshot
+from mcwatch.domain.page import Feed
 from mcwatch.pipeline.batches import BatchLimits
 from mcwatch.telemetry.health import Component
 from tests.fakes.sink import FakeSink
@@ -149,15 +150,21 @@ def test_receipts_come_with_an_account(virtually: Virtually) -> None:
     virtually(story)
 
 
+async def _batch_of_two(lab: Lab, sink: ReceiptSink) -> Feed:
+    """Let two accounts have two events each, of which the first batch will be lost; return the second account."""
+    corp = await lab.account("corp")
+    await lab.append(range(2))
+    await lab.append(range(10, 12), corp)
+    sink.indexers.lost = {b"r0"}
+    return corp
+
+
 def test_a_lost_account_leaves_no_hole_in_another(virtually: Virtually) -> None:
     """A batch of two that is to be sent again goes when one is lost, also while a later batch is under way."""
 
     async def story(lab: Lab) -> None:
-        corp = await lab.account("corp")
-        await lab.append(range(2))
-        await lab.append(range(10, 12), corp)
         sink = ReceiptSink(timeout_secs=20, secs=10)
-        sink.indexers.lost = {b"r0"}
+        corp = await _batch_of_two(lab, sink)
         dispatcher = lab.dispatcher(sink, BatchLimits(max_in_flight=8))
         async with running(lab, dispatcher):
             await asyncio.sleep(25)
@@ -178,11 +185,8 @@ def test_what_was_not_confirmed_goes_with_its_account(virtually: Virtually) -> N
     """A batch of two that was handed over before one was lost is not sent again with the events of that one."""
 
     async def story(lab: Lab) -> None:
-        corp = await lab.account("corp")
-        await lab.append(range(2))
-        await lab.append(range(10, 12), corp)
         sink = ReceiptSink(timeout_secs=20)
-        sink.indexers.lost = {b"r0"}
+        corp = await _batch_of_two(lab, sink)
         async with running(lab, lab.dispatcher(sink, BatchLimits(max_in_flight=8))):
             await asyncio.sleep(5)
             lab.store.spread({lab.acme})
@@ -198,11 +202,8 @@ def test_an_account_that_comes_back_is_read_again_only_once(virtually: Virtually
     """What was handed over before it went is not sent again beside what was read from its position."""
 
     async def story(lab: Lab) -> None:
-        corp = await lab.account("corp")
-        await lab.append(range(2))
-        await lab.append(range(10, 12), corp)
         sink = ReceiptSink(timeout_secs=20)
-        sink.indexers.lost = {b"r0"}
+        corp = await _batch_of_two(lab, sink)
         async with running(lab, lab.dispatcher(sink, BatchLimits(max_in_flight=8))):
             await asyncio.sleep(5)
             sink.indexers.stores_all = True
